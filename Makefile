@@ -1,0 +1,137 @@
+# make run    virtual environment, C module, server in the foreground on port 6379, data in ./data
+# make test   everything that tests need, then all of them
+# See `make help`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+PORT ?= 6379
+JOBS := $(shell nproc 2>/dev/null || echo 1)
+ENGINE := server/_engine.abi3.so
+PIP := $(PY) -m pip install -q --disable-pip-version-check
+
+# Packages unpacked for an ordinary user by scripts/debian.sh live here.
+LOCAL := $(CURDIR)/$(VENV)/debian
+MULTIARCH := $(shell gcc -dumpmachine 2>/dev/null)
+export PATH := $(PATH):$(LOCAL)/usr/bin
+ifneq ($(wildcard $(LOCAL)/usr),)
+export CPATH := $(LOCAL)/usr/include:$(firstword $(wildcard $(LOCAL)/usr/include/python3*))
+export LD_LIBRARY_PATH := $(LOCAL)/usr/lib/$(MULTIARCH):$(LOCAL)/lib/$(MULTIARCH)
+export TCL_LIBRARY := $(firstword $(wildcard $(LOCAL)/usr/share/tcltk/tcl8.*))
+endif
+
+# Which pytest paths and options `make test-py` runs; WORKERS is the number of workers of the servers under test.
+TESTS ?= tests
+PYTEST_ARGS ?= -q
+export SHOAL_TEST_WORKERS ?= 2
+
+.PHONY: help run build test test-c test-py test-tools lint typecheck loadtest loadtest-ui clean distclean conf
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make run          build, then serve on port $(PORT) (PORT=...), data in ./data'
+	@echo 'make build        $(BIN)/shoal-server and $(BIN)/shoal, ready to run'
+	@echo 'make test         lint, C tests (plain, ASan+UBSan), Python tests'
+	@echo 'make test-c       only the C tests       make test-py    only pytest (TESTS=path PYTEST_ARGS=...)'
+	@echo 'make lint         ruff, mypy, C warnings as errors'
+	@echo 'make loadtest     locust, headless, with a report   make loadtest-ui   its web page'
+	@echo 'make conf         write shoal.conf from the settings'
+	@echo 'make clean        what was built         make distclean  also the virtual environment'
+
+run: build
+	@mkdir -p data
+	@exec $(BIN)/shoal-server shoal.conf --port $(PORT) --dir ./data
+
+# --- environment -----------------------------------------------------------------------------------------------------
+
+$(VENV)/.made:
+	@command -v gcc >/dev/null || command -v cc >/dev/null || scripts/debian.sh 'command -v gcc' gcc libc6-dev
+	@command -v $(PYTHON) >/dev/null || scripts/debian.sh 'command -v $(PYTHON)' python3
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 10) else "shoal: Python 3.10 or newer is needed, not %d.%d" % v[:2])'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(PYTHON) -c 'import pip' 2>/dev/null || scripts/debian.sh '$(PYTHON) -c "import ensurepip"' python3-venv
+	@if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	 else $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip -q --python $(PY) install pip; fi
+	@touch $@
+
+$(VENV)/.headers: $(VENV)/.made
+	@$(PY) -c 'import sysconfig, os, sys; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' || \
+	 scripts/debian.sh 'ls $$($(PY) -c "import sysconfig; print(sysconfig.get_paths()[\"include\"])")/Python.h || ls $(LOCAL)/usr/include/python3*/Python.h' python3-dev
+	@touch $@
+
+# The editable install: entry points and dependencies. C and Python changes do not need it again.
+$(VENV)/.installed: pyproject.toml setup.py cext/build_engine.py $(VENV)/.headers
+	@echo 'shoal: installing into $(VENV)'
+	@$(PIP) 'setuptools>=80' 'cffi>=1.16' wheel
+	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS)
+	@$(PIP) --no-build-isolation -e .
+	@touch $@
+
+build: $(VENV)/.installed
+	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS)
+	@$(MAKE) --no-print-directory -s $(ENGINE)
+
+$(ENGINE): build/engine/libshoal.a cext/engine.h cext/build_engine.py setup.py
+	@$(PY) setup.py -q build_ext --inplace >build/build_ext.log 2>&1 || { cat build/build_ext.log; exit 1; }
+	@touch $@
+
+build/engine/libshoal.a: ;
+
+# --- tests -----------------------------------------------------------------------------------------------------------
+
+test: test-tools
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-c
+	@$(MAKE) --no-print-directory test-py
+
+# Everything that tests need: Python packages in the virtual environment, Debian's Redis to compare with.
+test-tools: $(VENV)/.test-tools
+$(VENV)/.test-tools: pyproject.toml $(VENV)/.made | build
+	@$(PIP) -e '.[test,lint]' --no-build-isolation
+	@scripts/debian.sh 'command -v redis-server' redis-server
+	@scripts/debian.sh 'command -v redis-cli && command -v redis-benchmark && command -v redis-check-rdb' redis-tools
+	@touch $@
+
+C_PLAIN := build/c-plain
+C_ASAN := build/c-asan
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+test-c:
+	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS) tests OUT=../$(C_PLAIN) DEBUG=1 WERROR=1
+	@scripts/run_c_tests.sh $(C_PLAIN)/tests
+	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS) tests OUT=../$(C_ASAN) DEBUG=1 WERROR=1 OPT=-O1 EXTRA='$(SANITIZE)'
+	@scripts/run_c_tests.sh $(C_ASAN)/tests
+
+test-py: test-tools build
+	@$(PY) -m pytest $(PYTEST_ARGS) $(TESTS)
+
+lint: test-tools typecheck
+	@$(BIN)/ruff check -q .
+	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS) OUT=../$(C_PLAIN) DEBUG=1 WERROR=1
+
+# mypy wants the import package as a folder; the mapping of pyproject.toml, as links.
+typecheck: test-tools
+	@rm -rf build/typecheck && mkdir -p build/typecheck/shoal
+	@ln -s ../../../server/* build/typecheck/shoal/ && ln -s ../../../workers build/typecheck/shoal/workers
+	@MYPYPATH=build/typecheck $(BIN)/mypy --no-error-summary -p shoal
+
+conf: build
+	@$(PY) -m shoal.settings > shoal.conf.new && mv shoal.conf.new shoal.conf
+
+# --- load ------------------------------------------------------------------------------------------------------------
+
+$(VENV)/.load-tools: pyproject.toml | build
+	@$(PIP) -e '.[load]' --no-build-isolation
+	@touch $@
+
+loadtest: build $(VENV)/.load-tools
+	@$(PY) loadtest/run.py $(LOAD_ARGS)
+
+loadtest-ui: build $(VENV)/.load-tools
+	@$(PY) loadtest/run.py --ui $(LOAD_ARGS)
+
+clean:
+	rm -rf build dist *.egg-info server/_engine.abi3.so
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

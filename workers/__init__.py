@@ -1,0 +1,1 @@
+"""What runs in each child process of the server."""
