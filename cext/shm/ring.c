@@ -1,0 +1,107 @@
+/* shm/ring.c - staging, committing and consuming log records. Layout, order and death: ring.h. */
+#include "shm/ring.h"
+
+#include <time.h>
+
+#define RING_LARGEST (LOG_RING_BYTES / 8) /* larger payloads lie outside the ring */
+
+static uint64_t wall_ms(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static struct log_record *record_at(uint32_t slot_index, uint64_t position)
+{
+    return shm_ptr(slot_log_area(slot_index) + position % LOG_RING_BYTES);
+}
+
+uint64_t ring_room(void)
+{
+    struct ring *r = &my_slot->log;
+    return LOG_RING_BYTES - (atomic_load_explicit(&r->head, memory_order_relaxed) -
+                             atomic_load_explicit(&r->tail, memory_order_acquire));
+}
+
+/* Place for `size` bytes that do not wrap, after a LOG_PAD where needed; UINT64_MAX when the ring is too full. */
+static uint64_t place_for(uint64_t size)
+{
+    uint64_t head = atomic_load_explicit(&my_slot->log.head, memory_order_relaxed);
+    uint64_t to_end = LOG_RING_BYTES - head % LOG_RING_BYTES;
+    uint64_t pad = to_end < size ? to_end : 0;
+    if (ring_room() < pad + size) return UINT64_MAX;
+    if (pad) *record_at(my_slot_index, head) = (struct log_record){.size = (uint32_t)pad, .kind = LOG_PAD};
+    return head + pad;
+}
+
+void ring_stage(struct txn *t)
+{
+    uint64_t size = round_up(sizeof(struct log_record) + t->log_len, CACHE_LINE);
+    uint64_t at = t->log_len > RING_LARGEST ? UINT64_MAX : place_for(size);
+    struct log_record head = {.kind = LOG_INLINE, .time_ms = wall_ms(), .bytes = t->log_len, .frames = t->log_frames};
+    if (at == UINT64_MAX) {
+        size = CACHE_LINE;
+        head.kind = LOG_EXTERNAL;
+        head.external = txn_alloc(t, MAX(t->log_len, (size_t)ARENA_CLASS_MAX + 1));
+        memcpy(shm_ptr(head.external), t->log_buf, t->log_len);
+        at = place_for(size);
+        if (at == UINT64_MAX) txn_fail(t, TXN_NO_MEMORY, size); /* callers park writers long before (ring_room) */
+    }
+    head.size = (uint32_t)size;
+    struct log_record *r = record_at(my_slot_index, at);
+    *r = head;
+    if (head.kind == LOG_INLINE) memcpy(r + 1, t->log_buf, t->log_len);
+    my_slot->log.staged = at;
+    my_slot->log_staged_end = at + size;
+}
+
+static void publish(struct slot *s)
+{
+    atomic_store_explicit(&s->log.head, s->log_staged_end, memory_order_release);
+}
+
+uint64_t ring_commit(void)
+{
+    struct seg_header *h = seg();
+    struct log_record *r = record_at(my_slot_index, my_slot->log.staged);
+    lock_acquire(&h->log_lock, slot_owner_id());
+    uint64_t lsn = atomic_load_explicit(&h->lsn, memory_order_relaxed) + 1;
+    r->lsn = lsn;
+    store_order();
+    atomic_store_explicit(&my_slot->status, lsn << 2 | STATUS_COMMITTED, memory_order_relaxed);
+    store_order();
+    atomic_store_explicit(&h->lsn, lsn, memory_order_release);
+    lock_release(&h->log_lock);
+    publish(my_slot);
+    return lsn;
+}
+
+void ring_unstage(void) { my_slot->log_staged_end = atomic_load_explicit(&my_slot->log.head, memory_order_relaxed); }
+
+void ring_republish(struct slot *s, uint32_t slot_index, uint64_t lsn)
+{
+    struct seg_header *h = seg();
+    if (lock_owner(&h->log_lock) == slot_index + 1 && atomic_load_explicit(&h->lsn, memory_order_relaxed) < lsn)
+        atomic_store_explicit(&h->lsn, lsn, memory_order_release);
+    publish(s);
+}
+
+const struct log_record *ring_peek(uint32_t slot_index)
+{
+    struct ring *r = &slot_at(slot_index)->log;
+    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    while (tail != atomic_load_explicit(&r->head, memory_order_acquire)) {
+        const struct log_record *rec = record_at(slot_index, tail);
+        if (rec->kind != LOG_PAD) return rec;
+        tail += rec->size;
+        atomic_store_explicit(&r->tail, tail, memory_order_release);
+    }
+    return NULL;
+}
+
+void ring_consume(uint32_t slot_index, const struct log_record *rec)
+{
+    struct ring *r = &slot_at(slot_index)->log;
+    atomic_store_explicit(&r->tail, atomic_load_explicit(&r->tail, memory_order_relaxed) + rec->size, memory_order_release);
+}

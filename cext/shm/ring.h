@@ -1,0 +1,56 @@
+/* shm/ring.h - each process's log ring: records of committed transactions on their way to the log writer.
+ *
+ * A record is a struct log_record and its bytes, padded to 8; it never wraps (a LOG_PAD record fills the end of the ring). Its
+ * bytes are frames: struct log_frame + one RESP command each. A record too large for the ring lies in a run of pages
+ * (LOG_EXTERNAL), which the log writer frees with arena_large_give() once it has written it.
+ *
+ * Commit with a record: stage it whole beyond ring.head; under header.log_lock take the LSN, write it into the record, store
+ * COMMITTED(lsn) in the status word, advance header.lsn; publish ring.head (release; pairs with the acquire in ring_peek).
+ * So LSNs have no holes, and per key their order is execution order, since the stripes are held.
+ *
+ * Death: before COMMITTED nothing is published and header.lsn is as before: the LSN is taken by the next. After it, the heir
+ * advances header.lsn and publishes up to slot.log_staged_end, both of which may be repeated.
+ */
+#ifndef SHOAL_SHM_RING_H
+#define SHOAL_SHM_RING_H
+
+#include "shm/txn.h"
+
+enum log_kind { LOG_PAD = 1, LOG_INLINE, LOG_EXTERNAL };
+
+struct log_record {
+    uint32_t size;    /* bytes of this record in the ring, header and padding included */
+    uint32_t kind;    /* enum log_kind */
+    uint64_t lsn;
+    uint64_t time_ms; /* wall clock at commit */
+    uint64_t bytes;   /* payload bytes */
+    uint32_t frames;  /* commands in it */
+    uint32_t pad;
+    shm_off external; /* LOG_EXTERNAL: where the payload is */
+};
+
+struct log_frame {
+    uint32_t len; /* RESP bytes that follow, not padded */
+    uint32_t db;
+};
+
+/* Writes t's staged log bytes beyond the head; may leave through txn_fail. */
+void ring_stage(struct txn *t);
+/* Takes the LSN, commits, publishes. */
+uint64_t ring_commit(void);
+void ring_unstage(void);
+/* The heir's part: publishes what a dead process had committed. */
+void ring_republish(struct slot *s, uint32_t slot_index, uint64_t lsn);
+
+/* Free bytes of this process's ring: a worker parks a writing client while there is too little (never waits). */
+uint64_t ring_room(void);
+
+/* Consumer: the next record of a slot's ring, NULL when there is none; ring_consume() gives its place back. */
+const struct log_record *ring_peek(uint32_t slot_index);
+void ring_consume(uint32_t slot_index, const struct log_record *r);
+static ALWAYS_INLINE const uint8_t *log_payload(const struct log_record *r)
+{
+    return r->kind == LOG_EXTERNAL ? (const uint8_t *)shm_ptr(r->external) : (const uint8_t *)(r + 1);
+}
+
+#endif

@@ -1,0 +1,198 @@
+/* shm/txn.h - the transaction bracket: announce, store, commit or roll back.
+ *
+ *     txn_begin(t)                   no stripe yet; reserve what can be reserved
+ *     txn_lock_stripe / _set / _all  ascending order; the lock words name this slot
+ *     ... txn_touch + stores, txn_alloc, txn_free, txn_log ...
+ *     txn_commit(t)                  one store of the status word, then publish, release, carry out the frees
+ *
+ * Undo records lie in the slot's undo area and grow upwards; each ends with a trailer {offset, length, kind}, so the heir walks
+ * them backwards from slot.undo_top, the only word that says how far they are valid:
+ *   UNDO_BYTES  old bytes of [offset, offset+length)
+ *   UNDO_ALLOC  the block at offset was taken: give it back
+ *   UNDO_FREE   the block at offset is to be freed after the commit; these link backwards through 8 bytes of data (the previous one)
+ *   UNDO_LINK   the records go on in the chunk before; offset = the top there
+ *
+ * Failure: what cannot be done (no memory) leaves through txn_fail(), a longjmp to the bracket's owner, who rolls back by the undo
+ * records and answers the client. So nothing between lock and commit may hold malloc'ed memory or a descriptor: use scratch_alloc.
+ *
+ * Death: status ACTIVE -> the heir walks the records backwards; COMMITTED -> it publishes the log records, carries out the frees; then
+ * it frees the lock words that name the slot. Every step may be repeated.
+ *
+ * struct txn itself is private to the process: shared facts are in struct slot.
+ */
+#ifndef SHOAL_SHM_TXN_H
+#define SHOAL_SHM_TXN_H
+
+#include <setjmp.h>
+#include <string.h>
+
+#include "shm/arena.h"
+#include "shm/cow.h"
+#include "shm/slot.h"
+
+struct stripe_lock {
+    _Alignas(CACHE_LINE) lock_word word;
+};
+
+enum undo_kind { UNDO_BYTES = 1, UNDO_ALLOC, UNDO_FREE, UNDO_LINK };
+
+struct undo_trailer {
+    shm_off off;
+    uint32_t len; /* UNDO_BYTES, UNDO_ALLOC, UNDO_FREE: bytes the record speaks of */
+    uint32_t kind;
+};
+
+enum txn_failure { TXN_OK, TXN_NO_MEMORY, TXN_MORE_STRIPES, TXN_TOO_LARGE };
+
+struct txn {
+    char *undo_top;      /* mirrors slot.undo_top as a pointer */
+    char *undo_end;      /* end of the current chunk */
+    bool active;         /* between txn_begin and commit or abort */
+    bool all_locked;
+    uint16_t nheld;      /* stripes in `held` when not all */
+    uint64_t used_delta; /* bytes allocated minus freed, applied to slot.used_bytes at commit (two's complement) */
+    uint64_t held_map[STRIPE_COUNT / 64]; /* which stripes are ours; valid when nheld */
+    uint16_t single;     /* the one stripe when nheld is 1 */
+    jmp_buf *on_fail;    /* where txn_fail() goes; set by the bracket's owner */
+    enum txn_failure failure;
+    uint64_t fail_bytes; /* TXN_NO_MEMORY: how much was asked for */
+    uint64_t last_lsn;   /* of the last commit that logged something */
+    /* records to replicate, staged privately until commit */
+    uint8_t *log_buf;
+    size_t log_len, log_cap;
+    uint32_t log_frames; /* commands in log_buf */
+};
+
+extern struct txn my_txn; /* the process's one transaction */
+
+static ALWAYS_INLINE struct stripe_lock *stripe_lock_at(uint32_t i)
+{
+    return (struct stripe_lock *)shm_ptr(seg()->stripes_off) + i;
+}
+
+/* ---- bracket ---- */
+void txn_init(struct txn *t);      /* once per process, after slot_acquire() */
+void txn_begin(struct txn *t);
+uint64_t txn_commit(struct txn *t); /* returns the LSN, 0 when nothing was logged */
+void txn_abort(struct txn *t);      /* rolls back and releases */
+void txn_fail(struct txn *t, enum txn_failure why, uint64_t bytes) NORETURN COLD;
+
+/* A place inside a transaction to which it can be rolled back alone (one command of an EXEC). */
+struct txn_savepoint {
+    shm_off undo_top;
+    shm_off free_head;
+    uint64_t used_delta;
+    size_t log_len;
+    uint32_t log_frames;
+};
+struct txn_savepoint txn_savepoint(const struct txn *t);
+void txn_rollback_to(struct txn *t, struct txn_savepoint sp);
+
+/* ---- stripes (also without txn_begin, for reading) ---- */
+void txn_lock_stripe(struct txn *t, uint32_t stripe);                /* the only one; nothing else held */
+void txn_lock_map(struct txn *t, const uint64_t map[STRIPE_COUNT / 64]); /* ascending */
+void txn_lock_all(struct txn *t);
+void txn_unlock(struct txn *t); /* after reading only: no status change */
+static ALWAYS_INLINE bool txn_holds(const struct txn *t, uint32_t stripe)
+{
+    return t->all_locked || (t->nheld == 1 ? t->single == stripe : t->nheld && (t->held_map[stripe / 64] >> (stripe % 64) & 1));
+}
+
+/* ---- stores ---- */
+char *txn_undo_room(struct txn *t, size_t need) NOINLINE;
+
+static ALWAYS_INLINE char *txn_undo_reserve(struct txn *t, size_t need)
+{
+    return likely((size_t)(t->undo_end - t->undo_top) >= need) ? t->undo_top : txn_undo_room(t, need);
+}
+
+static ALWAYS_INLINE void txn_undo_push(struct txn *t, char *trailer_at, shm_off off, uint32_t len, enum undo_kind kind)
+{
+    *(struct undo_trailer *)(void *)trailer_at = (struct undo_trailer){off, len, kind};
+    store_order();
+    t->undo_top = trailer_at + sizeof(struct undo_trailer);
+    *(volatile shm_off *)&my_slot->undo_top = shm_offset(t->undo_top);
+    store_order();
+}
+
+/* Announces a store to [p, p+n) of memory that others may see: saves the old bytes, tells a running snapshot. */
+static ALWAYS_INLINE void txn_touch(struct txn *t, void *p, size_t n)
+{
+    DCHECK(t->active);
+    char *at = txn_undo_reserve(t, round_up(n, 8) + sizeof(struct undo_trailer));
+    memcpy(at, p, n);
+    txn_undo_push(t, at + round_up(n, 8), shm_offset(p), (uint32_t)n, UNDO_BYTES);
+    cow_touch(shm_offset(p), n);
+}
+
+/* Announces stores to memory allocated in this transaction: no undo, only the snapshot. txn_alloc has done it for what it gives. */
+static ALWAYS_INLINE void txn_fresh(struct txn *t, void *p, size_t n)
+{
+    (void)t;
+    cow_touch(shm_offset(p), n);
+}
+
+#define TXN_SET(t, field, value)                  \
+    do {                                          \
+        txn_touch((t), &(field), sizeof(field));  \
+        (field) = (value);                        \
+    } while (0)
+
+/* The access clock of an entry: reads update it without a bracket, and neither undo nor a snapshot cares for it. */
+static ALWAYS_INLINE void store_access_clock(uint32_t *clock, uint32_t v)
+{
+    guard_open(shm_offset(clock), 4);
+    __atomic_store_n(clock, v, __ATOMIC_RELAXED);
+}
+
+/* ---- memory ---- */
+shm_off txn_alloc_slow(struct txn *t, uint64_t size) NOINLINE;
+
+/* `size` bytes, 8-aligned (16 KiB-aligned above 32 KiB), contents undefined; does not return when there is no memory. */
+static ALWAYS_INLINE shm_off txn_alloc(struct txn *t, uint64_t size)
+{
+    DCHECK(t->active && size > 0);
+    if (unlikely(size > ARENA_CLASS_MAX)) return txn_alloc_slow(t, size);
+    uint32_t cls = arena_class(size);
+    struct block_cache *c = &my_slot->cache[cls];
+    shm_off off = c->head;
+    if (unlikely(!off)) return txn_alloc_slow(t, size);
+    char *at = txn_undo_reserve(t, sizeof(struct undo_trailer));
+    txn_undo_push(t, at, off, (uint32_t)size, UNDO_ALLOC);
+    *(volatile shm_off *)&c->head = *(uint64_t *)shm_ptr(off);
+    c->count--;
+    t->used_delta += arena_class_size(cls);
+    cow_touch(off, size);
+    return off;
+}
+
+/* Frees after the commit. `size` is what was asked for at the allocation. */
+void txn_free(struct txn *t, shm_off off, uint64_t size);
+
+/* Zeroed memory. */
+static inline shm_off txn_alloc_zero(struct txn *t, uint64_t size)
+{
+    shm_off off = txn_alloc(t, size);
+    memset(shm_ptr(off), 0, size);
+    return off;
+}
+
+/* A new block with the first `keep` bytes of the old one; the old is freed. Same offset when both sizes round to the same. */
+shm_off txn_realloc(struct txn *t, shm_off off, uint64_t old_size, uint64_t new_size, uint64_t keep);
+
+/* Per-command private memory, 16-aligned, gone after the command; may leave through txn_fail inside a bracket. */
+void *scratch_alloc(size_t n);
+void scratch_reset(void);
+
+/* ---- the log ---- */
+static ALWAYS_INLINE bool log_on(void)
+{
+    return unlikely(atomic_load_explicit(&seg()->log_enabled, memory_order_relaxed) != 0);
+}
+/* What this transaction will replicate: a frame per command. begin returns the frame's place, put appends RESP bytes, end closes it.
+ * Call only when log_on(). */
+size_t txn_log_begin(struct txn *t, uint32_t db);
+void txn_log_put(struct txn *t, const void *p, size_t n);
+void txn_log_end(struct txn *t, size_t frame);
+
+#endif
