@@ -181,5 +181,5 @@ int main(void)
     RUN(doubles_round_trip);
     RUN(ldouble_words);
     RUN(ldoubles_agree_with_printf);
-    return check_done();
+    return check_report();
 }
