@@ -32,6 +32,7 @@
 
 struct stripe_lock {
     _Alignas(CACHE_LINE) lock_word word;
+    shm_off interest; /* watched and awaited keys (keyspace/interest.h), under the lock; 0 = none */
 };
 
 enum undo_kind { UNDO_BYTES = 1, UNDO_ALLOC, UNDO_FREE, UNDO_LINK };
@@ -123,6 +124,14 @@ static ALWAYS_INLINE void txn_touch(struct txn *t, void *p, size_t n)
     memcpy(at, p, n);
     txn_undo_push(t, at + round_up(n, 8), shm_offset(p), (uint32_t)n, UNDO_BYTES);
     cow_touch(shm_offset(p), n);
+}
+
+/* The same for the segment's own tables outside the arena: undone, but no snapshot looks at them. */
+static ALWAYS_INLINE void txn_touch_outside(struct txn *t, void *p, size_t n)
+{
+    char *at = txn_undo_reserve(t, round_up(n, 8) + sizeof(struct undo_trailer));
+    memcpy(at, p, n);
+    txn_undo_push(t, at + round_up(n, 8), shm_offset(p), (uint32_t)n, UNDO_BYTES);
 }
 
 /* Announces stores to memory allocated in this transaction: no undo, only the snapshot. txn_alloc has done it for what it gives. */
