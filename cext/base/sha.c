@@ -85,6 +85,8 @@ static void feed(struct sha *s, const void *data, size_t n, compress_fn *compres
     const uint8_t *p = data;
     size_t used = s->bytes % SHA_BLOCK;
     s->bytes += n;
+    if (n == 0)
+        return;
     if (used != 0) {
         size_t part = MIN(n, SHA_BLOCK - used);
         memcpy(s->block + used, p, part);
@@ -96,8 +98,7 @@ static void feed(struct sha *s, const void *data, size_t n, compress_fn *compres
     }
     for (; n >= SHA_BLOCK; p += SHA_BLOCK, n -= SHA_BLOCK)
         compress(s->h, p);
-    if (n > 0)
-        memcpy(s->block, p, n);
+    memcpy(s->block, p, n);
 }
 
 /* A one bit, zeros, the length in bits; then the state words, big-endian. */
