@@ -1,0 +1,217 @@
+/* engine.h - the whole surface that Python sees of the data plane.
+ *
+ * What stands between the marks "cffi: begin" and "cffi: end" is what cffi reads (build_engine.py): plain declarations, no preprocessor.
+ * Names that begin with py_ are Python functions that C calls; Python hands them over with engine_callbacks() before it serves.
+ *
+ * Who calls: the supervisor (segment, instance, grow), each worker's main (worker_start, add_listener, serve) and Python commands
+ * (cmd_*, reply_*). Everything runs in the process's one thread, but engine_grow_wait(), which the supervisor may call in a thread of
+ * its own. Errors: -1 and words in `err`, or as said at the function. Bytes are never zero-terminated unless said.
+ */
+#ifndef SHOAL_ENGINE_H
+#define SHOAL_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(default)
+/* cffi: begin */
+struct cmd;
+
+/* ---- the segment (supervisor) ---- */
+/* Bytes of the sparse file; arena_bytes 0 = as much as the machine's memory. */
+uint64_t engine_segment_size(uint64_t arena_bytes, uint32_t databases, uint32_t workers, uint32_t clients_max);
+/* Formats the file behind fd (made and ftruncated to engine_segment_size() bytes) and maps it. 0, or -1. */
+int engine_segment_create(int fd, uint64_t arena_bytes, uint64_t initial_bytes, uint32_t databases, uint32_t workers,
+                          uint32_t clients_max, char *err, size_t errlen);
+/* Maps what an earlier instance left, if it fits this build and this boot. 0, or -1. */
+int engine_segment_map(int fd, char *err, size_t errlen);
+void engine_segment_unmap(void);
+/* Commits the next chunk of the arena: 1 grew, 0 as large as it may become, -1 shared memory is full. */
+int engine_segment_grow(void);
+/* Sleeps until somebody needs the arena to grow, at most ms milliseconds; 1 = so it is. */
+int engine_grow_wait(uint32_t ms);
+/* Commits the log rings (before the AOF is switched on). -1: shared memory is full. */
+int engine_commit_rings(void);
+/* Checks the page map and the free lists; takes all stripes. 0, or -1 and what is wrong. */
+int engine_check(char *err, size_t errlen);
+
+/* ---- the instance (supervisor, before it forks) ---- */
+/* A new instance begins to serve from the mapped segment: takes slot 0, sets run_id (40 hex digits) and start time, counts the
+ * generation, clears `clean`, `serving` and the deaths, and repairs every slot that a dead process of an earlier instance left.
+ * Returns how many needed it. */
+int engine_instance_begin(const char *run_id, uint32_t workers);
+/* A death of a process of `kind` (1 supervisor 2 worker 3 log writer 4 persistence) is counted; the heir repairs. */
+void engine_count_death(uint32_t kind);
+/* The instance ends; clean = 1: all processes have stopped by themselves. */
+void engine_instance_end(int clean);
+
+/* Words of the segment's header by name: serving, clean, generation, clients_paused, pause_until_ms, started_ms, created_ms, lsn,
+ * log_enabled, cow_active, arena_committed, arena_size, grow_failed, pages_total, pages_used, pages_free, next_client_id,
+ * workers, databases, clients_max, deaths.<kind>, write_error (MISCONF: 1 = the last save failed, 2 = the log cannot be written),
+ * slowlog_first (ids below are forgotten). INT64_MIN: there is no such word. */
+int64_t engine_word(const char *name);
+/* 0, or -1: no such word, or it is not to be set. Words that may be set: serving, clean, write_error, slowlog_first. */
+int engine_set_word(const char *name, int64_t value);
+/* 40 hex digits, zero-terminated. */
+const char *engine_run_id(void);
+
+struct engine_slot {
+    uint32_t index, pid, kind, ready, clients;
+    uint64_t started_ms, births, loop_epoch, status;
+    int64_t used_bytes;
+};
+/* Slots 0 .. engine_slots() - 1. -1: no such slot. */
+uint32_t engine_slots(void);
+int engine_slot_get(uint32_t i, struct engine_slot *out);
+
+/* ---- settings that C reads (settings.def) ---- */
+uint32_t engine_setting_count(void);
+const char *engine_setting_name(uint32_t i);
+int engine_setting_index(const char *name); /* -1: none */
+int64_t engine_setting_get(uint32_t i);
+void engine_setting_set(uint32_t i, int64_t value);
+
+/* ---- blobs: byte strings that all processes share ---- */
+uint64_t engine_blob_version(uint32_t which);
+/* The current copy's size; its bytes are in buf if they fit in cap. */
+uint64_t engine_blob_read(uint32_t which, void *buf, uint64_t cap, uint64_t *version);
+/* 0; -1 = the version is not `expect` any more; -2 = too large. */
+int engine_blob_write(uint32_t which, const void *p, uint64_t n, uint64_t expect);
+
+/* ---- statistics ---- */
+uint32_t engine_stat_count(void);
+const char *engine_stat_name(uint32_t i);  /* C name, lower case */
+const char *engine_stat_field(uint32_t i); /* name in INFO, "" if it has none */
+uint64_t engine_stat_total(uint32_t i);
+uint64_t engine_stat_slot(uint32_t slot, uint32_t i);
+void engine_stats_reset(void); /* also those of commands */
+
+struct engine_command_stats {
+    uint64_t calls, usec, rejected, failed;
+};
+void engine_command_stats(uint32_t command, struct engine_command_stats *out);
+
+struct engine_memory {
+    int64_t used;        /* allocated by keys and values, with the tables */
+    uint64_t committed;  /* of the arena */
+    uint64_t arena_size;
+    uint64_t overhead;   /* bytes of tables: buckets and stripes */
+    uint64_t segment;    /* committed in all, fixed parts included */
+};
+void engine_memory(struct engine_memory *out);
+uint64_t engine_db_size(uint32_t db);
+uint64_t engine_db_expires(uint32_t db);
+
+/* ---- a worker's life ---- */
+void engine_callbacks(void (*command)(struct cmd *), void (*control)(void), void (*tick)(void));
+/* Takes slot `slot` for this process, repairs what its last owner left, gets ready to serve. 0, or -1. Not yet `ready`. */
+int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen);
+/* The descriptors of one worker's slot, made by the supervisor before it forks: both ends of a unix datagram socket pair through
+ * which connections are handed over, and an eventfd that wakes it. Call once per worker slot, own one included. */
+void engine_worker_fds(uint32_t slot, int handover_receive, int handover_send, int event_fd);
+/* Listens on a socket that is bound and listening already; kind 0 tcp, 1 unix. */
+void engine_add_listener(int fd, int kind);
+/* Stops accepting there, for all clients that come; the descriptor stays the caller's. */
+void engine_remove_listener(int fd);
+/* Readable: py_control() is called. */
+void engine_set_control(int fd);
+/* Serves until told to stop; releases the GIL. Returns the reason given to engine_stop(), or -1 and words in `err`. */
+int engine_serve(char *err, size_t errlen);
+/* Ends engine_serve() of this process; safe in a signal handler. */
+void engine_stop(int reason);
+/* py_tick() is called this often (milliseconds, at least 20), at first once a second. */
+void engine_tick_every(uint32_t ms);
+/* Closes clients in an orderly way and gives the slot back (clean stop). */
+void engine_worker_end(void);
+
+/* ---- the command table ---- */
+struct engine_command {
+    const char *name, *fullname, *container, *group, *flag_words, *tips, *acl_words, *keyspec_words, *since, *complexity, *summary,
+        *usage, *deprecated_since, *deprecated_instead; /* container: NULL when there is none */
+    uint64_t flags, acl;
+    int32_t arity, key_first, key_last, key_step, container_index; /* -1: none */
+    uint32_t index, subcommands;
+    int python; /* 1 = it runs in Python */
+    int alone;  /* 0 = a container that cannot be called alone */
+};
+uint32_t engine_command_count(void);
+int engine_command_get(uint32_t i, struct engine_command *out);
+/* Index of the row for a call, -1 none; lens in bytes. */
+int engine_command_find(uint32_t argc, const char *const *argv, const size_t *lens);
+/* Positions and flags (KEY_...) of the keys of a call; how many, or -1 (invalid arguments). */
+int engine_command_keys(uint32_t command, uint32_t argc, const char *const *argv, const size_t *lens, uint32_t *positions,
+                        uint32_t *flags, uint32_t cap);
+const char *engine_acl_category(uint32_t i); /* NULL behind the last */
+
+/* ---- a Python command: valid while py_command() runs ---- */
+uint32_t cmd_index(struct cmd *c);    /* of its row */
+uint32_t cmd_argc(struct cmd *c);
+const char *cmd_arg(struct cmd *c, uint32_t i, size_t *n);
+uint32_t cmd_db(struct cmd *c);
+int cmd_resp(struct cmd *c);          /* 2 or 3 */
+int cmd_in_exec(struct cmd *c);
+uint64_t cmd_client_id(struct cmd *c);
+uint32_t cmd_client_record(struct cmd *c); /* index for engine_client_get(); UINT32_MAX: it has none */
+
+void cmd_reply_ok(struct cmd *c);
+void cmd_reply_status(struct cmd *c, const char *p, size_t n);
+void cmd_reply_error(struct cmd *c, const char *p, size_t n); /* without '-', with its code */
+void cmd_reply_int(struct cmd *c, int64_t v);
+void cmd_reply_bulk(struct cmd *c, const char *p, size_t n);
+void cmd_reply_verbatim(struct cmd *c, const char *ext, const char *p, size_t n); /* ext: "txt" or "mkd" */
+void cmd_reply_double(struct cmd *c, double v);
+void cmd_reply_bool(struct cmd *c, int v);
+void cmd_reply_bignum(struct cmd *c, const char *digits);
+void cmd_reply_null(struct cmd *c);
+void cmd_reply_null_array(struct cmd *c);
+void cmd_reply_array(struct cmd *c, uint64_t n);
+void cmd_reply_map(struct cmd *c, uint64_t pairs);
+void cmd_reply_set(struct cmd *c, uint64_t n);
+void cmd_reply_push(struct cmd *c, uint64_t n);
+void cmd_reply_raw(struct cmd *c, const char *p, size_t n); /* RESP already */
+
+/* ---- clients ---- */
+struct engine_client {
+    uint64_t id;
+    uint32_t slot, flags, db, resp, command, watches, fd, subscriptions, pattern_subscriptions, shard_subscriptions;
+    int32_t multi;
+    uint64_t age_ms, idle_ms, query_bytes, query_free, argv_bytes, multi_bytes, reply_bytes, output_list_bytes, output_list_length, net_in,
+        net_out, commands;
+    char user[64], name[128], lib_name[64], lib_version[64], addr[112], laddr[112]; /* zero-terminated */
+};
+/* Records 0 .. engine_client_records() - 1. 1 = filled in, 0 = nobody there. */
+uint32_t engine_client_records(void);
+int engine_client_get(uint32_t i, struct engine_client *out);
+/* Connections in all workers. */
+uint32_t engine_clients(void);
+/* Closes the connection with this id wherever it is: 1 = done or on its way, 0 = not found, -1 = its worker does not take messages. */
+int engine_client_kill(uint64_t id);
+/* The command's own client. */
+void cmd_client_authenticate(struct cmd *c, const char *user, size_t n); /* as user; n 0: the default user */
+void cmd_client_close(struct cmd *c, int after_reply);
+/* 1 writes, 2 all; until_ms in wall clock. 0: goes on. Reaches all workers. */
+void engine_pause(uint32_t what, int64_t until_ms);
+
+/* ---- slow commands and latency events (all workers') ---- */
+/* Copies the entries of one slot, oldest first, each a struct engine_slow and its bytes; returns the bytes needed. */
+struct engine_slow {
+    uint64_t size;       /* bytes of this entry, this head and padding included */
+    uint64_t id;         /* grows over all slots */
+    int64_t time_s;      /* wall clock */
+    int64_t usec;
+    uint32_t kind;       /* 0 slow command; 1 latency event: one argument, the event's name */
+    uint32_t argc;       /* then argc + 2 byte strings, each a uint32_t length and its bytes: client's address, name, arguments */
+};
+uint64_t engine_slow_read(uint32_t slot, void *buf, uint64_t cap);
+/* ids given so far */
+uint64_t engine_slow_next(void);
+
+/* cffi: callbacks begin */
+extern void py_command(struct cmd *c);
+extern void py_control(void);
+extern void py_tick(void);
+/* cffi: callbacks end */
+/* cffi: end */
+#pragma GCC visibility pop
+
+#endif
