@@ -81,8 +81,8 @@ static ALWAYS_INLINE bool command_arity_ok(const struct command *c, uint32_t arg
 size_t command_unknown_text(const struct slice *argv, uint32_t argc, char *buf, size_t cap);
 
 /* The keys of a call whose arity is right. Writes up to `cap` of them, returns how many there are; -1 if the arguments
- * cannot be right (a number of keys that is none, or larger than the arguments): then the handler finds the error too,
- * before it touches a key. */
+ * cannot be right (a number of keys that is none, or larger than the arguments). The handler will reply the error then,
+ * but may look at a key first, so the caller takes every stripe. */
 int command_keys(const struct command *c, const struct slice *argv, uint32_t argc, struct key_index *out, uint32_t cap);
 
 /* Names of the ACL categories in Redis' order; NULL behind the last. */

@@ -156,7 +156,7 @@ static int spec_bounds(const struct keyspec *k, bool may_be_none, const struct s
                        int64_t *last)
 {
     *first = spec_first(k, argv, argc);
-    if (*first == 0) return 0;
+    if (*first == 0 || (k->begin == KEYSPEC_KEYWORD && *first >= argc)) return 0;
     if (k->find == KEYSPEC_KEYNUM) {
         int64_t count;
         if (*first + k->last >= argc || !read_count(argv[*first + k->last], argc, &count)) return -1;

@@ -235,7 +235,7 @@ static void specs_with_numbers_and_words(void)
     CHECK_STR(found("1 RO access; STORE+6 OW update; STOREDIST+6 OW update", false,
                     "georadius k 1 1 1 km storedist d"), "1 7");
     CHECK_STR(found("1 RO access; STORE+6 OW update", false, "georadius k 1 1 1 km"), "1");
-    CHECK_STR(found("1 RO access; STORE+6 OW update", false, "georadius k 1 1 1 km STORE"), "invalid");
+    CHECK_STR(found("1 RO access; STORE+6 OW update", false, "georadius k 1 1 1 km STORE"), "1");
     CHECK_STR(found("KEYS-2..-1 RW access delete", false, "migrate h p x 0 0 KEYS a b"), "7 8");
     CHECK_STR(found("1 not_key", false, "publish c m"), "");
     CHECK_STR(found("? RO access", false, "sort k"), "invalid");
