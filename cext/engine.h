@@ -127,7 +127,7 @@ void engine_worker_end(void);
 /* ---- the command table ---- */
 struct engine_command {
     const char *name, *fullname, *container, *group, *flag_words, *tips, *acl_words, *keyspec_words, *since, *complexity, *summary,
-        *usage, *deprecated_since, *deprecated_instead; /* container: NULL when there is none */
+        *usage, *deprecated_since, *deprecated_instead; /* container: NULL when there is none; deprecated_*: "" */
     uint64_t flags, acl;
     int32_t arity, key_first, key_last, key_step, container_index; /* -1: none */
     uint32_t index, subcommands;
@@ -142,6 +142,8 @@ int engine_command_find(uint32_t argc, const char *const *argv, const size_t *le
 int engine_command_keys(uint32_t command, uint32_t argc, const char *const *argv, const size_t *lens, uint32_t *positions,
                         uint32_t *flags, uint32_t cap);
 const char *engine_acl_category(uint32_t i); /* NULL behind the last */
+/* 1: all of the text matches the glob pattern of KEYS, CONFIG GET, ... */
+int engine_glob(const char *pattern, size_t pattern_n, const char *text, size_t text_n, int nocase);
 
 /* ---- a Python command: valid while py_command() runs ---- */
 uint32_t cmd_index(struct cmd *c);    /* of its row */
