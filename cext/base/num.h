@@ -32,6 +32,8 @@ bool num_parse_double(const uint8_t *s, size_t n, double *out);
 /* As Redis 7.2 prints a score: integers below 2^62 as integers, else shortest digits (Grisu2: always reads back as the same
  * double, the shortest text in 99.9 % of the cases), "inf", "-inf", "nan", "-0". Room NUM_DOUBLE_ROOM. */
 size_t num_from_double(uint8_t *dst, double v);
+/* With exactly `decimals` digits (1 to 17) behind the point, as GEODIST prints; |v| * 10^decimals must be below 2^63. */
+size_t num_from_double_fixed(uint8_t *dst, double v, unsigned decimals);
 /* True if v is an integer that Redis would print as one (magnitude at most 2^62); stores it. */
 bool num_double_to_i64(double v, int64_t *out);
 

@@ -346,6 +346,24 @@ size_t num_from_double(uint8_t *dst, double v)
     return negative + layout(dst, digits, n, k, negative);
 }
 
+size_t num_from_double_fixed(uint8_t *dst, double v, unsigned decimals)
+{
+    uint64_t unit = 1;
+    for (unsigned i = 0; i < decimals; i++)
+        unit *= 10;
+    int64_t scaled = llrint(v * (double)unit);
+    uint64_t all = scaled < 0 ? 0 - (uint64_t)scaled : (uint64_t)scaled, fraction = all % unit;
+    uint8_t *p = dst;
+    if (scaled < 0)
+        *p++ = '-';
+    p += num_from_u64(p, all / unit);
+    *p++ = '.';
+    unsigned zeros = decimals - num_digits_u64(fraction);
+    memset(p, '0', zeros);
+    num_from_u64(p + zeros, fraction);
+    return (size_t)(p - dst) + decimals;
+}
+
 #if LDBL_MANT_DIG == 64
 #define FRACTION_DIGITS 17
 #define FRACTION_UNITS 100000000000000000u /* 10^17 */

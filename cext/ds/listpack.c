@@ -15,7 +15,11 @@ static uint16_t count_field(uint64_t count) { return (uint16_t)MIN(count, (uint6
 
 /* ---- reading ---- */
 
-static ALWAYS_INLINE bool same_bytes(const uint8_t *a, const uint8_t *b, size_t n) { return n == 0 || memcmp(a, b, n) == 0; }
+/* The last byte first: it is where neighbouring names differ, and it saves the call. */
+static ALWAYS_INLINE bool same_bytes(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    return n == 0 || (a[n - 1] == b[n - 1] && memcmp(a, b, n) == 0);
+}
 
 const uint8_t *lp_prev(const uint8_t *lp, const uint8_t *p)
 {

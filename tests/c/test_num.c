@@ -123,6 +123,21 @@ static void double_words(void)
         CHECK(strcmp(text_of_double(rows[i].v), rows[i].want) == 0);
 }
 
+static void fixed_agrees_with_printf(void)
+{
+    for (int i = 0; i < 100000; i++) {
+        double v = (double)((int64_t)rnd() >> 20) / 1048576.0 / (i % 7 + 1) + 0.00001;
+        char want[64];
+        uint8_t got[64];
+        size_t n = num_from_double_fixed(got, v, 4);
+        if (n != (size_t)snprintf(want, sizeof want, "%.4f", v) || memcmp(got, want, n) != 0)
+            CHECK(fabs(strtod(want, NULL) - v) > 0.000049999); /* only a tie may round the other way */
+    }
+    uint8_t got[64];
+    CHECK_EQ(num_from_double_fixed(got, 0, 4), 6);
+    CHECK_MEM(got, "0.0000", 6);
+}
+
 static void doubles_round_trip(void)
 {
     for (int i = 0; i < 400000; i++) {
@@ -178,6 +193,7 @@ int main(void)
     RUN(parse_double_words);
     RUN(parse_double_agrees_with_strtod);
     RUN(double_words);
+    RUN(fixed_agrees_with_printf);
     RUN(doubles_round_trip);
     RUN(ldouble_words);
     RUN(ldoubles_agree_with_printf);
