@@ -42,6 +42,24 @@ struct slice {
 
 #define SLICE(literal) ((struct slice){(const uint8_t *)(literal), sizeof(literal) - 1})
 
+/* memcmp(a, b, n) == 0, inline: most keys are short. */
+static ALWAYS_INLINE bool bytes_equal(const void *a, const void *b, size_t n)
+{
+    const uint8_t *p = a, *q = b;
+    uint64_t x, y;
+    if (likely(n >= 8)) {
+        for (size_t i = 0; i + 8 < n; i += 8) {
+            __builtin_memcpy(&x, p + i, 8), __builtin_memcpy(&y, q + i, 8);
+            if (x != y) return false;
+        }
+        __builtin_memcpy(&x, p + n - 8, 8), __builtin_memcpy(&y, q + n - 8, 8);
+        return x == y;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (p[i] != q[i]) return false;
+    return true;
+}
+
 /* Rounds n up to a multiple of the power of two `unit`. */
 static ALWAYS_INLINE uint64_t round_up(uint64_t n, uint64_t unit) { return (n + unit - 1) & ~(unit - 1); }
 

@@ -59,7 +59,6 @@ static ALWAYS_INLINE uint32_t ht_index(const struct htable *t, uint64_t h)
     return i < n ? i : i & (m - 1);
 }
 
-/* Bytes of a directory's first chunk when the table is smaller than one chunk, in buckets. */
 static ALWAYS_INLINE uint32_t ht_dir_capacity(uint32_t buckets) /* entries of the directory for n buckets */
 {
     uint32_t chunks = (buckets + HT_CHUNK - 1) >> HT_CHUNK_BITS;
@@ -121,6 +120,9 @@ void ht_replace(struct txn *x, struct ht_place at, shm_off item);
 void ht_remove(struct txn *x, struct htable *t, const struct ht_ops *ops, uint64_t h, struct ht_place at);
 /* Frees buckets and directory (not the items): the table is empty afterwards. */
 void ht_clear(struct txn *x, struct htable *t);
+/* Frees the table bucket by bucket, calling free_item (may be NULL) for each item, until *budget (items and buckets) is used up; the
+ * table must not be used otherwise any more. True when nothing is left. */
+bool ht_drain(struct txn *x, struct htable *t, void (*free_item)(struct txn *, shm_off item, void *arg), void *arg, uint64_t *budget);
 /* Sizes a new, empty table for `items`, so that filling it splits nothing. */
 void ht_reserve(struct txn *x, struct htable *t, uint64_t items);
 

@@ -9,6 +9,7 @@
 #ifndef SHOAL_KEYSPACE_KEYSPACE_H
 #define SHOAL_KEYSPACE_KEYSPACE_H
 
+#include "base/hash.h"
 #include "ds/htable.h"
 #include "keyspace/entry.h"
 
@@ -16,8 +17,8 @@ struct stripe {                /* one per stripe and database, a cache line */
     _Alignas(CACHE_LINE) struct htable keys;
     uint64_t expires;          /* keys with an expiry */
     uint32_t due;              /* lower bound of the buckets' due; 0 = no key here expires */
+    uint32_t due_next;         /* the same, of the buckets an unfinished expiry walk has passed; 0 = none */
     uint32_t expire_cursor;    /* next bucket the active expiry looks at */
-    uint64_t interest;         /* shm_off of the list of watched and awaited keys (keyspace/interest.h), 0 = none */
 };
 
 struct db_table {
@@ -36,7 +37,7 @@ struct key {                   /* a key as a command names it */
 };
 
 static ALWAYS_INLINE uint32_t stripe_of(uint64_t hash) { return (uint32_t)(hash >> 46) & (STRIPE_COUNT - 1); }
-uint64_t key_hash(struct slice name); /* keyed by the segment's seed */
+static ALWAYS_INLINE uint64_t key_hash(struct slice name) { return hash_bytes(name.p, name.n, seg()->hash_seed); }
 static inline struct key key_make(struct slice name, uint32_t db) { return (struct key){name, key_hash(name), db}; }
 
 /* Once, at segment creation. */
@@ -48,7 +49,10 @@ void ks_set_now_ms(int64_t ms);
 bool entry_expired(const struct entry *e);
 
 /* ---- finding ---- */
-/* NULL when there is none (or its time is over). `touch` also sets its access clock. */
+/* The stripe of a key's database; NULL when that database was never written to. */
+struct stripe *ks_stripe(const struct key *k);
+extern const struct ht_ops ks_ops;
+/* NULL when there is none (or its time is over). */
 struct entry *ks_peek(const struct key *k);
 struct entry *ks_read(const struct key *k);                  /* counts hit or miss, touches the access clock */
 struct entry *ks_write(struct txn *t, const struct key *k);  /* removes it first when its time is over; touches the access clock */
@@ -89,13 +93,21 @@ uint64_t ks_db_expires(uint32_t db);
 uint64_t ks_scan(uint32_t db, uint64_t cursor, void (*fn)(const struct entry *e, void *arg), void *arg);
 /* A random key that is not expired (locks a stripe at a time); copies its name into scratch memory. False: none. */
 bool ks_random_key(uint32_t db, struct slice *name);
+/* For tests and integrity walks: counters against contents; caller holds every stripe. */
+bool ks_check(char *err, size_t errlen);
 
 /* ---- expiry ---- */
-/* A few hundred microseconds of active expiry, stripes taken in turn by all workers; each removal is a transaction with a DEL record
- * through `on_expired`. Returns keys removed. */
-uint32_t ks_expire_cycle(uint32_t budget_us, void (*on_expired)(struct txn *t, const struct key *k));
-/* Noted by reads: the caller's loop removes them after the command. */
-void ks_expire_noted(void (*on_expired)(struct txn *t, const struct key *k));
+/* Called inside the transaction that removed a key whose time was over (log a DEL, notify, mark watchers). Set by cmd/. */
+extern void (*ks_expired_hook)(struct txn *t, const struct key *k);
+/* False while a log is replayed: keys whose time is over are served like others until their DEL comes. */
+extern bool ks_expiry_on;
+/* True while the current client asked not to touch access clocks (CLIENT NO-TOUCH). */
+extern bool ks_no_touch;
+/* At most budget_us of active expiry over this process's share of the stripes; each step is a transaction of its own, so the caller
+ * holds nothing. Returns keys removed. */
+uint32_t ks_expire_cycle(uint32_t share, uint32_t shares, uint32_t budget_us);
+/* Keys that reads found expired are noted; the loop calls this after the command, holding nothing. */
+void ks_expire_noted(void);
 
 /* Milliseconds -> the unit of bucket.due, rounded down, never 0. */
 static ALWAYS_INLINE uint32_t expire_unit(int64_t ms)

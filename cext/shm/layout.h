@@ -71,6 +71,8 @@ struct seg_header {
     _Atomic uint64_t generation; /* instances that have served from it */
     _Atomic uint32_t clean;      /* 1 = the last instance stopped cleanly */
     _Atomic uint32_t serving;    /* 1 = loaded, commands are answered */
+    _Atomic uint32_t readonly_replica; /* 1 = expired keys wait for the primary's DEL */
+    uint32_t pad_h;
     char run_id[41];           /* 40 hex digits, INFO run_id; new for every instance */
     uint8_t pad0[7];
     uint64_t created_ms;       /* wall clock at creation of the segment */
@@ -111,7 +113,6 @@ struct seg_header {
     _Atomic uint64_t deaths[8];        /* unexpected deaths by process kind */
 
     _Alignas(CACHE_LINE) shm_off keyspace; /* struct keyspace (keyspace/keyspace.h), in the arena */
-    shm_off lazy_queue;                    /* struct lazy_queue (keyspace/lazy.h) */
     _Alignas(CACHE_LINE) _Atomic int64_t settings[SETTING_COUNT];
     struct blob_head blobs[BLOB_COUNT];
 };

@@ -139,11 +139,11 @@ static void write_header(const struct plan *l, const struct segment_params *p)
     h->fingerprint = layout_fingerprint();
     read_boot_id(h->boot_id);
     h->size = l->end;
-    if (getrandom(&h->hash_seed, sizeof h->hash_seed, 0) != sizeof h->hash_seed) h->hash_seed = clock_wall_us() * 0x9e3779b97f4a7c15ull;
+    if (getrandom(&h->hash_seed, sizeof h->hash_seed, 0) != sizeof h->hash_seed) h->hash_seed = (uint64_t)clock_wall_us() * 0x9e3779b97f4a7c15ull;
     h->databases = p->databases;
     h->workers = p->workers;
     h->clients_max = p->clients_max;
-    h->created_ms = clock_wall_us() / 1000;
+    h->created_ms = (uint64_t)clock_wall_us() / 1000;
     h->stripes_off = l->stripes, h->slots_off = l->slots, h->slot_areas_off = l->areas, h->clients_off = l->clients;
     h->blobs_off = l->blobs, h->pages_off = l->pages, h->cow_off = l->cow, h->preimg_off = l->preimg, h->arena_off = l->arena;
     h->slot_area_size = l->area_size;
@@ -243,7 +243,7 @@ bool segment_grow_wait(uint32_t ms)
 bool segment_wait_room(uint64_t bytes, uint32_t ms)
 {
     struct seg_header *h = seg();
-    uint64_t deadline = clock_mono_us() + ms * 1000ull;
+    int64_t deadline = clock_mono_us() + (int64_t)ms * 1000;
     for (;;) {
         uint64_t committed = atomic_load_explicit(&h->arena_committed, memory_order_acquire);
         uint64_t used = *(volatile uint64_t *)&h->pages_used * PAGE_SIZE_ARENA;
@@ -274,7 +274,7 @@ void slot_acquire(uint32_t i, enum slot_kind kind)
     my_slot = slot_at(i);
     atomic_store(&my_slot->pid, (uint32_t)getpid());
     atomic_store(&my_slot->kind, kind);
-    atomic_store(&my_slot->started_ms, clock_wall_us() / 1000);
+    atomic_store(&my_slot->started_ms, (uint64_t)clock_wall_us() / 1000);
     atomic_fetch_add(&my_slot->births, 1);
     if (!my_slot->undo_top) my_slot->undo_top = slot_undo_area(i);
 }

@@ -1,0 +1,108 @@
+/* keyspace/expire.c - active expiry: finding keys whose time is over without looking at the others.
+ *
+ * Every bucket chain and every stripe keeps a lower bound of its keys' expiries (`due`), so a stripe where nothing is due costs one
+ * read, and one where something is due a walk over its buckets, a cache line each. Bounds are made exact by the walk. Processes take
+ * different stripes (index modulo shares). A removal is a transaction of its own; a death in one is undone like any other.
+ */
+#include "base/clock.h"
+#include "keyspace/internal.h"
+
+#define STEP_KEYS 32u    /* removals per transaction */
+#define STEP_BUCKETS 512u /* chains looked at per hold of the stripe */
+
+/* Removes what is over in one chain; returns the chain's exact new bound. */
+static uint32_t chain_expire(struct txn *t, struct stripe *s, uint32_t db, uint32_t index, uint32_t *removed)
+{
+    bool again = true;
+    uint32_t due = 0;
+    while (again) { /* removing may move other items of the chain, so it starts anew */
+        again = false;
+        due = 0;
+        if (index >= s->keys.buckets) return 0;
+        for (struct bucket *b = ht_bucket(&s->keys, index); b && !again; b = ht_next(b))
+            for (uint32_t m = ht_used_mask(b); m; m &= m - 1) {
+                const struct entry *e = shm_ptr(ht_slot(b, (uint32_t)__builtin_ctz(m)));
+                if (!(e->flags & ENTRY_EXPIRES)) continue;
+                if (entry_expired(e)) {
+                    struct slice name = entry_key(e);
+                    uint8_t *copy = scratch_alloc(name.n + 1);
+                    memcpy(copy, name.p, name.n);
+                    struct key k = key_make((struct slice){copy, name.n}, db);
+                    ks_remove_expired(t, &k);
+                    ++*removed;
+                    again = true;
+                    break;
+                }
+                uint32_t u = expire_unit(entry_expire(e));
+                if (!due || u < due) due = u;
+            }
+    }
+    return due;
+}
+
+/* One transaction's worth of the walk over a stripe; true when the walk came to its end. */
+static bool walk_step(struct txn *t, struct stripe *s, uint32_t db, uint32_t now, uint32_t *removed)
+{
+    uint32_t i = s->expire_cursor, looked = 0, start = *removed;
+    uint32_t next_due = i ? s->due_next : 0;
+    for (; i < s->keys.buckets && looked < STEP_BUCKETS && *removed - start < STEP_KEYS; i++, looked++) {
+        struct bucket *b = ht_bucket(&s->keys, i);
+        if (b->due && b->due <= now) {
+            uint32_t due = chain_expire(t, s, db, i, removed);
+            if (i >= s->keys.buckets) break;
+            b = ht_bucket(&s->keys, i);
+            if (b->due != due) TXN_SET(t, b->due, due);
+        }
+        if (b->due && (!next_due || b->due < next_due)) next_due = b->due;
+    }
+    bool done = i >= s->keys.buckets;
+    TXN_SET(t, s->expire_cursor, done ? 0 : i);
+    TXN_SET(t, s->due_next, done ? 0 : next_due);
+    if (done) TXN_SET(t, s->due, next_due);
+    return done;
+}
+
+static bool step_in_txn(uint32_t stripe, uint32_t db, uint32_t now, uint32_t *removed)
+{
+    struct txn *t = &my_txn;
+    jmp_buf failed, *outer = t->on_fail;
+    volatile bool done = true;
+    t->on_fail = &failed;
+    txn_begin(t);
+    if (setjmp(failed) == 0) {
+        txn_lock_stripe(t, stripe);
+        const struct keyspace *ks = shm_ptr(seg()->keyspace);
+        if (ks->tables[db]) {
+            struct stripe *s = &((struct db_table *)shm_ptr(ks->tables[db]))->stripes[stripe];
+            done = walk_step(t, s, db, now, removed);
+        }
+        txn_commit(t);
+    } else {
+        txn_abort(t); /* no memory for undo records; the next cycle tries again */
+    }
+    t->on_fail = outer;
+    scratch_reset();
+    return done;
+}
+
+uint32_t ks_expire_cycle(uint32_t share, uint32_t shares, uint32_t budget_us)
+{
+    static uint32_t at; /* private: where this process's last cycle ended */
+    if (!ks_expiry_on || !setting(SET_active_expire_enabled)) return 0;
+    int64_t deadline = clock_mono_us() + budget_us;
+    uint32_t removed = 0, now = expire_unit(ks_now_ms());
+    const struct keyspace *ks = shm_ptr(seg()->keyspace);
+    for (uint32_t n = 0; n < STRIPE_COUNT; n++, at = (at + 1) % STRIPE_COUNT) {
+        if (at % shares != share) continue;
+        for (uint32_t db = 0; db < ks->databases; db++) {
+            shm_off table = *(const volatile shm_off *)&ks->tables[db];
+            if (!table) continue;
+            uint32_t due = *(const volatile uint32_t *)&((struct db_table *)shm_ptr(table))->stripes[at].due;
+            if (!due || due > now) continue;
+            while (!step_in_txn(at, db, now, &removed))
+                if (clock_mono_us() > deadline) return removed;
+        }
+        if (clock_mono_us() > deadline) return removed;
+    }
+    return removed;
+}

@@ -1,0 +1,99 @@
+/* keyspace/lazy.c - freeing detached values step by step. Queue, death: lazy.h.
+ *
+ * A step takes the lock of one stripe although it touches no key: a snapshot may be switched off only while all stripes are held, and
+ * the copy-on-write map must not be written after that.
+ */
+#include "keyspace/lazy.h"
+
+#include "keyspace/keyspace.h"
+#include "keyspace/objtype.h"
+
+struct lazy_item {
+    shm_off next;
+    shm_off root;
+    uint32_t kind;
+    uint32_t cursor; /* LAZY_DB_TABLE: stripe being emptied */
+};
+
+const struct objtype *objtypes[8];
+
+void lazy_push(struct txn *t, uint32_t kind, shm_off root)
+{
+    shm_off off = txn_alloc(t, sizeof(struct lazy_item));
+    *(struct lazy_item *)shm_ptr(off) = (struct lazy_item){my_slot->lazy_head, root, kind, 0};
+    TXN_SET(t, my_slot->lazy_head, off);
+}
+
+void value_free(struct txn *t, enum obj_type type, enum encoding enc, shm_off root)
+{
+    const struct objtype *ops = objtypes[type];
+    ENSURE(ops != NULL);
+    uint64_t all = UINT64_MAX;
+    if (ops->free_effort(enc, root) > LAZY_EFFORT)
+        lazy_push(t, (uint32_t)type << 4 | enc, root);
+    else
+        ops->free_some(t, enc, root, &all);
+}
+
+static void free_entry(struct txn *t, shm_off item, void *arg)
+{
+    (void)arg;
+    const struct entry *e = shm_ptr(item);
+    if (entry_type(e) != OBJ_STRING)
+        value_free(t, entry_type(e), entry_enc(e), *entry_root(e));
+    else if (entry_enc(e) == ENC_EXT)
+        txn_free(t, entry_ext(e)->off, entry_ext(e)->cap);
+    txn_free(t, item, entry_size(e));
+}
+
+static bool free_table_some(struct txn *t, struct lazy_item *l, uint64_t *budget)
+{
+    struct db_table *table = shm_ptr(l->root);
+    while (l->cursor < STRIPE_COUNT && *budget) {
+        if (!ht_drain(t, &table->stripes[l->cursor].keys, free_entry, NULL, budget)) return false;
+        TXN_SET(t, l->cursor, l->cursor + 1);
+    }
+    if (l->cursor < STRIPE_COUNT) return false;
+    txn_free(t, l->root, sizeof(struct db_table));
+    return true;
+}
+
+bool lazy_step(uint64_t items)
+{
+    if (!my_slot->lazy_head) return false;
+    struct txn *t = &my_txn;
+    jmp_buf failed, *outer = t->on_fail;
+    volatile bool ok = true;
+    t->on_fail = &failed;
+    txn_begin(t);
+    if (setjmp(failed) == 0) {
+        txn_lock_stripe(t, my_slot_index % STRIPE_COUNT);
+        shm_off off = my_slot->lazy_head;
+        struct lazy_item *l = shm_ptr(off);
+        bool done = l->kind == LAZY_DB_TABLE
+                        ? free_table_some(t, l, &items)
+                        : objtypes[l->kind >> 4]->free_some(t, (enum encoding)(l->kind & 15), l->root, &items);
+        if (done) {
+            /* what was freed may itself have queued large values: they lie before this item */
+            shm_off *link = &my_slot->lazy_head;
+            while (*link != off) link = &((struct lazy_item *)shm_ptr(*link))->next;
+            TXN_SET(t, *link, l->next);
+            txn_free(t, off, sizeof *l);
+            stat_add(STAT_LAZYFREED, 1);
+        }
+        txn_commit(t);
+    } else {
+        txn_abort(t); /* no memory for undo records: try again later */
+        ok = false;
+    }
+    t->on_fail = outer;
+    scratch_reset();
+    return ok && my_slot->lazy_head != 0;
+}
+
+uint64_t lazy_pending(uint32_t slot_index)
+{
+    uint64_t n = 0;
+    for (shm_off off = slot_at(slot_index)->lazy_head; off && n < 100000; off = ((struct lazy_item *)shm_ptr(off))->next) n++;
+    return n;
+}
