@@ -85,10 +85,15 @@ def children() -> dict[str, list[Row]]:
     return found
 
 
+@functools.cache
+def _by_index() -> list[Row]:
+    return list(rows().values())
+
+
 def find(argv: Sequence[bytes]) -> Row | None:
     """The row for a call: of the subcommand, if argv[0] has any and argv[1] is given."""
     index = engine.command_find(argv)
-    return None if index < 0 else list(rows().values())[index]
+    return None if index < 0 else _by_index()[index]
 
 
 def find_name(fullname: bytes) -> Row | None:
