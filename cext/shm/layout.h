@@ -32,8 +32,14 @@ typedef uint64_t shm_off; /* byte offset from the segment's base; 0 = none */
 #define ARENA_CLASSES 80u        /* size classes up to ARENA_CLASS_MAX (shm/arena.h) */
 #define PAGE_BINS 96u            /* free runs by length: 1..63 pages exactly, then by powers of two */
 #define PAGE_SIZE_ARENA 16384u   /* bytes of one page of the page heap */
-#define BLOB_COUNT 8u
+#define BLOB_COUNT 8u            /* shared blobs: enum blob_id */
 #define BLOB_BYTES (1u << 20)    /* one copy of one shared blob */
+
+enum blob_id {
+    BLOB_CONFIG = 0, /* all settings, as Python writes them */
+    BLOB_STATE = 1,  /* what the supervisor tells everybody about itself */
+    BLOB_USERS = 2,  /* ACL lines of all users (cmd/auth.h) */
+};
 
 extern char *shm_base; /* this process's mapping, set once by segment_map() */
 

@@ -1,0 +1,31 @@
+"""Who may log in: the shared lines of users, one ACL line each, that the workers check passwords against (cext/cmd/auth.h).
+
+Called by the supervisor at the start and by CONFIG SET requirepass in a worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from shoal import engine
+
+BLOB_USERS = 2
+
+
+def _line(name: str, password: bytes) -> bytes:
+    rule = b"#" + hashlib.sha256(password).hexdigest().encode() if password else b"nopass"
+    return b"user " + name.encode() + b" on " + rule + b" ~* &* +@all\n"
+
+
+def set_default_password(password: bytes) -> None:
+    """`requirepass`: empty means that the default user needs none. Connections that are logged in stay so, as in Redis."""
+    data = _line("default", password)
+    while not engine.blob_write(BLOB_USERS, data, engine.blob_version(BLOB_USERS)):
+        pass
+    engine.setting_set("<auth-required>", int(bool(password)))
+
+
+def names() -> list[str]:
+    data, _version = engine.blob_read(BLOB_USERS)
+    listed = [line.split(b" ")[1].decode() for line in data.splitlines() if line.startswith(b"user ")]
+    return listed or ["default"]
