@@ -1,0 +1,267 @@
+"""CLIENT LIST, INFO, KILL, PAUSE, UNPAUSE, UNBLOCK: commands that look at or act on connections of all workers.
+
+They work on the client records of the segment (cext/shm/client_record.h), which every worker keeps for its connections. What concerns
+the calling connection alone is C (cext/cmd/cmd_client.c).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from shoal import engine, users
+from shoal.engine import OK, Call, Client, Verbatim
+from shoal.errors import CommandError, syntax_error
+
+FLAG_MULTI, FLAG_BLOCKED, FLAG_DIRTY, FLAG_CLOSE_AFTER_REPLY, FLAG_CLOSE_ASAP, FLAG_UNIX = (1 << i for i in range(6))
+FLAG_NO_EVICT, FLAG_NO_TOUCH, FLAG_MONITOR, FLAG_PUBSUB, FLAG_TRACKING, FLAG_REPLICA, FLAG_READONLY = (
+    1 << i for i in range(6, 13)
+)
+
+_LETTERS = (
+    (FLAG_MONITOR, b"O"),
+    (FLAG_REPLICA, b"S"),
+    (FLAG_PUBSUB, b"P"),
+    (FLAG_MULTI, b"x"),
+    (FLAG_BLOCKED, b"b"),
+    (FLAG_TRACKING, b"t"),
+    (FLAG_DIRTY, b"d"),
+    (FLAG_CLOSE_AFTER_REPLY, b"c"),
+    (FLAG_CLOSE_ASAP, b"A"),
+    (FLAG_UNIX, b"U"),
+    (FLAG_READONLY, b"r"),
+    (FLAG_NO_EVICT, b"e"),
+    (FLAG_NO_TOUCH, b"T"),
+)
+"""Flags in the order of CLIENT LIST."""
+
+_FIXED_MEMORY = 1024
+"""Bytes of one connection's own structures."""
+
+_TYPES = (b"normal", b"master", b"replica", b"pubsub")
+
+
+def _flags(c: Client) -> bytes:
+    return b"".join(letter for flag, letter in _LETTERS if c.flags & flag) or b"N"
+
+
+def _memory(c: Client) -> int:
+    parts = (c.query_bytes, c.query_free, c.argv_bytes, c.multi_bytes, c.reply_bytes, c.output_list_bytes)
+    return _FIXED_MEMORY + sum(parts)
+
+
+def line(c: Client) -> bytes:
+    """One connection as CLIENT LIST shows it, without a line feed."""
+    command = engine.rows()[c.command - 1].fullname if c.command else "NULL"
+    fields: tuple[tuple[bytes, bytes | int], ...] = (
+        (b"id", c.id),
+        (b"addr", c.addr),
+        (b"laddr", c.laddr),
+        (b"fd", c.fd),
+        (b"name", c.name),
+        (b"age", c.age_ms // 1000),
+        (b"idle", c.idle_ms // 1000),
+        (b"flags", _flags(c)),
+        (b"db", c.db),
+        (b"sub", c.subscriptions),
+        (b"psub", c.pattern_subscriptions),
+        (b"ssub", c.shard_subscriptions),
+        (b"multi", c.multi),
+        (b"qbuf", c.query_bytes),
+        (b"qbuf-free", c.query_free),
+        (b"argv-mem", c.argv_bytes),
+        (b"multi-mem", c.multi_bytes),
+        (b"rbs", c.reply_bytes),
+        (b"rbp", c.reply_bytes),
+        (b"obl", 0),
+        (b"oll", c.output_list_length),
+        (b"omem", c.output_list_bytes),
+        (b"tot-mem", _memory(c)),
+        (b"events", b"rw" if c.output_list_length else b"r"),
+        (b"cmd", command.encode()),
+        (b"user", c.user or b"default"),
+        (b"redir", -1),
+        (b"resp", c.resp),
+        (b"lib-name", c.lib_name),
+        (b"lib-ver", c.lib_version),
+    )
+    return b" ".join(name + b"=" + (value if isinstance(value, bytes) else b"%d" % value) for name, value in fields)
+
+
+def _type_of(c: Client) -> bytes:
+    if c.flags & FLAG_REPLICA and not c.flags & FLAG_MONITOR:
+        return b"replica"
+    return b"pubsub" if c.flags & FLAG_PUBSUB else b"normal"
+
+
+def _type(name: bytes) -> bytes:
+    lower = name.lower()
+    if lower == b"slave":
+        return b"replica"
+    if lower not in _TYPES:
+        raise CommandError(f"ERR Unknown client type '{name.decode('latin-1')}'")
+    return lower
+
+
+def _integer(text: bytes, error: str) -> int:
+    """As Redis reads integers: no blanks, no sign but '-', no leading zeros, 64 bits."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise CommandError(error) from None
+    if b"%d" % value != text or not -(2**63) <= value < 2**63:
+        raise CommandError(error)
+    return value
+
+
+# --- LIST and INFO ----------------------------------------------------------------------------------------------------
+
+
+def _selected(args: Sequence[bytes]) -> list[Client]:
+    if not args:
+        return engine.clients()
+    word = args[0].lower()
+    if word == b"type" and len(args) == 2:
+        wanted = _type(args[1])
+        return [c for c in engine.clients() if _type_of(c) == wanted]
+    if word == b"id" and len(args) >= 2:
+        ids = [_integer(text, "ERR Invalid client ID") for text in args[1:]]
+        by_id = {c.id: c for c in engine.clients()}
+        return [by_id[i] for i in ids if i in by_id]
+    raise syntax_error()
+
+
+def client_list(call: Call) -> Any:
+    return Verbatim(b"".join(line(c) + b"\n" for c in _selected(call.args[2:])))
+
+
+def client_info(call: Call) -> Any:
+    own = call.client
+    return Verbatim(line(own) + b"\n" if own else b"")
+
+
+# --- KILL -------------------------------------------------------------------------------------------------------------
+
+_Test = Callable[[Client], bool]
+
+
+def _by_id(text: bytes) -> _Test:
+    error = "ERR client-id should be greater than 0"
+    wanted = _integer(text, error)
+    if wanted <= 0:
+        raise CommandError(error)
+    return lambda c: c.id == wanted
+
+
+def _by_type(text: bytes) -> _Test:
+    wanted = _type(text)
+    return lambda c: _type_of(c) == wanted
+
+
+def _by_user(text: bytes) -> _Test:
+    if text.decode("latin-1") not in users.names():
+        raise CommandError(f"ERR No such user '{text.decode('latin-1')}'")
+    return lambda c: (c.user or b"default") == text
+
+
+_TESTS: dict[bytes, Callable[[bytes], _Test]] = {
+    b"id": _by_id,
+    b"type": _by_type,
+    b"addr": lambda text: lambda c: c.addr == text,
+    b"laddr": lambda text: lambda c: c.laddr == text,
+    b"user": _by_user,
+}
+
+
+def _filters(args: Sequence[bytes]) -> tuple[list[_Test], bool]:
+    """What a connection must fulfil, and whether the caller's own is left alone."""
+    if len(args) % 2:
+        raise syntax_error()
+    tests: list[_Test] = []
+    skip_me = True
+    for word, text in zip(args[::2], args[1::2], strict=True):
+        if word.lower() == b"skipme":
+            if text.lower() not in (b"yes", b"no"):
+                raise syntax_error()
+            skip_me = text.lower() == b"yes"
+        elif word.lower() in _TESTS:
+            tests.append(_TESTS[word.lower()](text))
+        else:
+            raise syntax_error()
+    return tests, skip_me
+
+
+def _kill(call: Call, tests: Sequence[_Test], skip_me: bool) -> int:
+    """Closes what fulfils all tests; the caller's own connection after its reply. How many."""
+    killed = 0
+    for c in engine.clients():
+        if not all(test(c) for test in tests):
+            continue
+        if c.id != call.client_id:
+            killed += engine.client_kill(c.id) != 0
+        elif not skip_me:
+            call.close(after_reply=True)
+            killed += 1
+    return killed
+
+
+def client_kill(call: Call) -> Any:
+    args = call.args[2:]
+    if len(args) > 1:
+        return _kill(call, *_filters(args))
+    if not _kill(call, [lambda c: c.addr == args[0]], skip_me=False):
+        raise CommandError("ERR No such client")
+    return OK
+
+
+def _too_many(call: Call) -> CommandError:
+    name = call.args[1].decode("latin-1")
+    return CommandError(f"ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP.")
+
+
+# --- PAUSE ------------------------------------------------------------------------------------------------------------
+
+PAUSE_NONE, PAUSE_WRITE, PAUSE_ALL = range(3)
+
+
+def client_pause(call: Call) -> Any:
+    """A pause that is under way is never made shorter or weaker."""
+    what = PAUSE_ALL
+    if len(call.args) > 4:
+        raise _too_many(call)
+    if len(call.args) == 4:
+        modes = {b"write": PAUSE_WRITE, b"all": PAUSE_ALL}
+        if call.args[3].lower() not in modes:
+            raise CommandError("ERR CLIENT PAUSE mode must be WRITE or ALL")
+        what = modes[call.args[3].lower()]
+    now = time.time_ns() // 1_000_000
+    timeout = _integer(call.args[2], "ERR timeout is not an integer or out of range")
+    if timeout < 0:
+        raise CommandError("ERR timeout is negative")
+    if timeout > 2**63 - 1 - now:
+        raise CommandError("ERR timeout is out of range")
+    until = now + timeout
+    running_until = engine.word("pause_until_ms")
+    if engine.word("clients_paused") != PAUSE_NONE and running_until > now:
+        what, until = max(what, engine.word("clients_paused")), max(until, running_until)
+    engine.pause(what, until)
+    return OK
+
+
+def client_unpause(call: Call) -> Any:
+    engine.pause(PAUSE_NONE, 0)
+    return OK
+
+
+# --- UNBLOCK ----------------------------------------------------------------------------------------------------------
+
+
+def client_unblock(call: Call) -> Any:
+    """No command blocks its client yet, so there is never one to wake."""
+    _integer(call.args[2], "ERR value is not an integer or out of range")
+    if len(call.args) > 4:
+        raise _too_many(call)
+    if len(call.args) == 4 and call.args[3].lower() not in (b"timeout", b"error"):
+        raise CommandError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+    return 0
