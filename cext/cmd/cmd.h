@@ -49,6 +49,11 @@ static ALWAYS_INLINE struct key key_for(struct cmd *c, uint32_t i)
         if (likely(c->keys[k].arg == i)) return (struct key){c->argv[i], c->keys[k].hash, c->db};
     return key_make(c->argv[i], c->db);
 }
+/* The n-th key that the row's key specs found, for commands with many. */
+static ALWAYS_INLINE struct key key_nth(const struct cmd *c, uint32_t n)
+{
+    return (struct key){c->argv[c->keys[n].arg], c->keys[n].hash, c->db};
+}
 
 /* Replies WRONGTYPE and returns true when e exists and is of another type. */
 bool wrong_type(struct cmd *c, const struct entry *e, enum obj_type want);
@@ -63,23 +68,25 @@ void cmd_notify(struct cmd *c, const struct key *k, char cls, const char *event)
 void cmd_propagate(struct cmd *c, uint32_t argc, const struct slice *argv);
 void cmd_propagate_nothing(struct cmd *c);
 
-/* ---- arguments: each replies the error and returns false ---- */
+/* ---- arguments: each replies the error and returns false; an `error` is the whole text ("ERR ..."), NULL: the one named here ---- */
 bool arg_i64(struct cmd *c, uint32_t i, int64_t *v);                                     /* ERR value is not an integer or out of range */
 bool arg_i64_range(struct cmd *c, uint32_t i, int64_t min, int64_t max, int64_t *v);     /* value is out of range, must be ... as Redis words it */
 bool arg_i64_or(struct cmd *c, uint32_t i, int64_t *v, const char *error);               /* own words */
 bool arg_double(struct cmd *c, uint32_t i, double *v, const char *error);                /* NULL: ERR value is not a valid float */
 bool arg_long_double(struct cmd *c, uint32_t i, long double *v);
 bool arg_is(const struct cmd *c, uint32_t i, const char *word);                          /* case-insensitive */
+bool slice_is(struct slice s, const char *word);                                         /* the same for any bytes */
+bool arg_db(struct cmd *c, uint32_t i, const char *error, uint32_t *db);                 /* a database's number; ERR DB index is out of range */
 
-/* The one parser of options (style.md): a row per option, in any order, each at most once unless OPT_REPEAT.
+/* The one parser of options (style.md): a row per option, in any order; a repeated one counts last, as in Redis.
  *   { "EX", OPT_I64, &ex, ... } takes a value; { "NX", OPT_FLAG, &flags, FLAG_NX } sets bits. */
 enum opt_kind { OPT_FLAG, OPT_I64, OPT_SLICE, OPT_DOUBLE, OPT_I64_PAIR };
 struct opt {
     const char *word;
     enum opt_kind kind;
-    void *value;        /* uint32_t* (OPT_FLAG: |= bit), int64_t*, struct slice*, double*; OPT_I64_PAIR: int64_t[2] */
-    uint32_t bit;       /* OPT_FLAG: what to set; others: set in *seen */
-    uint32_t excludes;  /* bits of *seen or flags that must not be there: ERR syntax error */
+    void *value;        /* uint32_t* or NULL (OPT_FLAG: |= bit), int64_t*, struct slice*, double*; OPT_I64_PAIR: int64_t[2] */
+    uint32_t bit;       /* set in *seen when the option is there */
+    uint32_t excludes;  /* bits of options before it that must not be there: ERR syntax error */
 };
 /* Parses argv[from..argc); replies ERR syntax error (or the value's error) and returns false on failure. `seen` collects bits. */
 bool parse_options(struct cmd *c, uint32_t from, const struct opt *rows, uint32_t nrows, uint32_t *seen);
