@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import servers
-from wire import Wire
+from wire import Error, Wire
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +45,28 @@ def reference(request: pytest.FixtureRequest, redis: servers.Server) -> Iterator
     resp = request.getfixturevalue("wire").resp if "wire" in request.fixturenames else 2
     with Wire(redis.port, resp) as found:
         yield found
+
+
+@pytest.fixture
+def client(wire: Wire) -> Wire:
+    """`wire` on an emptied server."""
+    assert wire("FLUSHALL") == "OK"
+    return wire
+
+
+@pytest.fixture
+def script(client: Wire) -> Callable[[str], None]:
+    """Runs lines of `command args -> reply` on an emptied server. A reply is written in Python ("OK", b"bulk", 3, None, [1, b"x"]);
+    after `!` it is the text of an error."""
+
+    def run(text: str) -> None:
+        for line in filter(None, map(str.strip, text.splitlines())):
+            command, _, expected = line.rpartition(" -> ")
+            args = [arg.encode().decode("unicode_escape").encode("latin-1") for arg in shlex.split(command)]
+            got = client(*args)
+            if expected.startswith("! "):
+                assert isinstance(got, Error) and got == expected[2:], f"{command}: {got!r}"
+            else:
+                assert got == eval(expected), f"{command}: {got!r}, expected {expected}"
+
+    return run
