@@ -68,6 +68,11 @@ void cmd_key_expired(struct txn *t, const struct key *k)
     tell_event(k, 'x', "expired");
 }
 
+__attribute__((constructor)) static void attach_hook(void)
+{
+    ks_expired_hook = cmd_key_expired;
+}
+
 bool wrong_type(struct cmd *c, const struct entry *e, enum obj_type want)
 {
     if (likely(!e || entry_type(e) == want)) return false;

@@ -119,8 +119,7 @@ static bool parse_set_options(struct cmd *c, uint32_t *seen, struct slice *when)
 /* Stores with an expiry; `at` is one. */
 static void set_until(struct cmd *c, const struct key *k, struct slice value, int64_t at)
 {
-    struct entry *e = ks_set_bytes(c->txn, k, value, TTL_CLEAR);
-    ks_set_expire(c->txn, k, e, at);
+    ks_set_bytes_until(c->txn, k, value, at);
     cmd_modified(c, k, '$', "set");
     cmd_notify(c, k, 'g', "expire");
     propagate_set(c, k->name, value, at);

@@ -19,8 +19,9 @@ uint64_t ks_random(void);
 
 uint32_t lru_clock(void);
 uint32_t lfu_decayed(uint32_t access); /* the counter as of now */
-bool policy_is_lfu(void);
 uint32_t access_clock_new(void);
+/* An access: sets the entry's clock. */
+void ks_touch(struct entry *e);
 
 /* Takes `ms` into the bounds of the stripe and of the bucket chain `head` that holds the key. */
 void due_note(struct txn *t, struct stripe *s, struct bucket *head, int64_t ms);

@@ -48,6 +48,11 @@ int64_t ks_now_ms(void);       /* wall clock of the current command; constant du
 void ks_set_now_ms(int64_t ms);
 bool entry_expired(const struct entry *e);
 
+/* ---- access clocks (OBJECT IDLETIME, OBJECT FREQ) ---- */
+bool policy_is_lfu(void);                              /* does maxmemory-policy count frequencies instead of idle time? */
+uint32_t entry_idle_seconds(const struct entry *e);    /* since the last access; meaningful unless policy_is_lfu() */
+uint32_t entry_frequency(const struct entry *e);       /* 0 to 255, decayed as of now; meaningful if policy_is_lfu() */
+
 /* ---- finding ---- */
 /* The stripe of a key's database; NULL when that database was never written to. */
 struct stripe *ks_stripe(const struct key *k);
@@ -64,7 +69,9 @@ enum ks_ttl { TTL_CLEAR, TTL_KEEP };
 struct entry *ks_set_bytes(struct txn *t, const struct key *k, struct slice value, enum ks_ttl ttl); /* string; numbers become ENC_INT */
 struct entry *ks_set_raw(struct txn *t, const struct key *k, struct slice value, enum ks_ttl ttl);   /* never ENC_INT or ENC_EMBSTR */
 struct entry *ks_set_int(struct txn *t, const struct key *k, int64_t value, enum ks_ttl ttl);
-/* A string of n bytes whose bytes the caller stores at once (memory is fresh, contents undefined); replaces what was there. */
+/* ks_set_bytes with an expiry (a time, not -1) in one go. */
+struct entry *ks_set_bytes_until(struct txn *t, const struct key *k, struct slice value, int64_t expire_ms);
+/* A string of n bytes whose bytes the caller stores at once (contents undefined); replaces what was there. ENC_EMBSTR when short. */
 struct entry *ks_set_room(struct txn *t, const struct key *k, size_t n, enum ks_ttl ttl, uint8_t **room);
 /* Makes the string at e (a string, any encoding) n bytes long and raw, keeping its bytes up to min; new bytes are zero. The caller may
  * then store into *bytes after txn_touch of what it changes. Doubles its room when it grows often (APPEND). */

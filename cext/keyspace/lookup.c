@@ -70,9 +70,12 @@ bool policy_is_lfu(void)
     return p == 2 || p == 6; /* volatile-lfu, allkeys-lfu: settings.def */
 }
 
+uint32_t entry_idle_seconds(const struct entry *e) { return (lru_clock() - e->access) & 0xffffff; }
+uint32_t entry_frequency(const struct entry *e) { return lfu_decayed(e->access); }
+
 uint32_t access_clock_new(void) { return policy_is_lfu() ? lfu_minutes() << 8 | LFU_INIT : lru_clock(); }
 
-static ALWAYS_INLINE void touch_clock(struct entry *e)
+void ks_touch(struct entry *e)
 {
     if (unlikely(ks_no_touch)) return;
     uint32_t v = unlikely(policy_is_lfu()) ? lfu_touch(e->access) : lru_clock();
@@ -123,7 +126,7 @@ struct entry *ks_read(const struct key *k)
     if (likely(at.bucket)) {
         struct entry *e = shm_ptr(at.item);
         if (likely(!entry_expired(e))) {
-            touch_clock(e);
+            ks_touch(e);
             stat_add(STAT_HITS, 1);
             return e;
         }
@@ -144,7 +147,7 @@ struct entry *ks_write(struct txn *t, const struct key *k)
         ks_remove_expired(t, k);
         return NULL;
     }
-    touch_clock(e);
+    ks_touch(e);
     return e;
 }
 

@@ -90,23 +90,30 @@ static struct entry *entry_put(struct txn *t, struct stripe *s, const struct key
     return e;
 }
 
-static int64_t expiry_for(const struct entry *old, enum ks_ttl ttl)
+#define EXPIRY_KEEP INT64_MIN /* as enum ks_ttl and ks_set_bytes_until() ask: -1 none, a time, or what the old entry has */
+
+static ALWAYS_INLINE int64_t expiry_of(enum ks_ttl ttl) { return ttl == TTL_KEEP ? EXPIRY_KEEP : -1; }
+
+static int64_t expiry_for(const struct entry *old, int64_t expiry)
 {
-    return old && ttl == TTL_KEEP && !entry_expired(old) ? entry_expire(old) : -1;
+    if (expiry != EXPIRY_KEEP) return expiry;
+    return old && !entry_expired(old) ? entry_expire(old) : -1;
 }
 
 /* The string entry of this form for the key: in place where shape and class allow, announced for all its value bytes. */
-static struct entry *string_place(struct txn *t, const struct key *k, enum encoding enc, size_t n, enum ks_ttl ttl)
+static struct entry *string_place(struct txn *t, const struct key *k, enum encoding enc, size_t n, int64_t expiry)
 {
     struct stripe *s = ks_stripe_make(k);
     struct ht_place at = ks_place(s, k);
     struct entry *old = at.bucket ? shm_ptr(at.item) : NULL;
-    struct form f = {OBJ_STRING, enc, n, expiry_for(old, ttl)};
+    struct form f = {OBJ_STRING, enc, n, expiry_for(old, expiry)};
     if (likely(old && entry_type(old) == OBJ_STRING)) {
         enum encoding was = entry_enc(old);
         bool same_shape = value_part_size(was) == value_part_size(enc) && was != ENC_EXT && enc != ENC_EXT &&
                           (f.expire_ms >= 0) == ((old->flags & ENTRY_EXPIRES) != 0);
         if (likely(same_shape)) {
+            ks_touch(old);
+            if (f.expire_ms >= 0 && f.expire_ms != entry_expire(old)) ks_set_expire(t, k, old, f.expire_ms);
             uint64_t have = entry_size(old), want = form_size(&f, k->name.n);
             if (likely(have == want && was == enc)) {
                 uint8_t *value = (uint8_t *)old + want - n;
@@ -132,12 +139,12 @@ static struct entry *string_place(struct txn *t, const struct key *k, enum encod
 }
 
 /* A string too long to be inline: an allocation of its own, with `cap` >= n bytes. */
-static struct entry *ext_put(struct txn *t, const struct key *k, size_t n, size_t cap, enum ks_ttl ttl, uint8_t **room)
+static struct entry *ext_put(struct txn *t, const struct key *k, size_t n, size_t cap, int64_t expiry, uint8_t **room)
 {
     struct stripe *s = ks_stripe_make(k);
     struct ht_place at = ks_place(s, k);
     struct entry *old = at.bucket ? shm_ptr(at.item) : NULL;
-    struct form f = {OBJ_STRING, ENC_EXT, 0, expiry_for(old, ttl)};
+    struct form f = {OBJ_STRING, ENC_EXT, 0, expiry_for(old, expiry)};
     shm_off off = txn_alloc(t, cap);
     if (old) outside_free(t, old);
     struct entry *e = entry_put(t, s, k, at, &f);
@@ -146,43 +153,60 @@ static struct entry *ext_put(struct txn *t, const struct key *k, size_t n, size_
     return e;
 }
 
-static struct entry *bytes_put(struct txn *t, const struct key *k, size_t n, enum encoding enc, enum ks_ttl ttl, uint8_t **room)
+static struct entry *bytes_put(struct txn *t, const struct key *k, size_t n, enum encoding enc, int64_t expiry, uint8_t **room)
 {
-    if (unlikely(n > ENTRY_INLINE_MAX)) return ext_put(t, k, n, n, ttl, room);
-    struct entry *e = string_place(t, k, enc, n, ttl);
+    if (unlikely(n > ENTRY_INLINE_MAX)) return ext_put(t, k, n, n, expiry, room);
+    struct entry *e = string_place(t, k, enc, n, expiry);
     struct slice key = entry_key(e);
     *room = (uint8_t *)(uintptr_t)key.p + key.n;
     return e;
 }
 
-struct entry *ks_set_bytes(struct txn *t, const struct key *k, struct slice value, enum ks_ttl ttl)
+static ALWAYS_INLINE enum encoding bytes_encoding(size_t n) { return n <= EMBSTR_MAX ? ENC_EMBSTR : ENC_RAW; }
+
+static struct entry *int_put(struct txn *t, const struct key *k, int64_t value, int64_t expiry)
+{
+    struct entry *e = string_place(t, k, ENC_INT, 0, expiry);
+    *entry_int(e) = value;
+    return e;
+}
+
+static ALWAYS_INLINE struct entry *value_put(struct txn *t, const struct key *k, struct slice value, int64_t expiry)
 {
     int64_t number;
-    if (value.n <= 20 && num_parse_i64(value.p, value.n, &number)) return ks_set_int(t, k, number, ttl);
+    if (value.n <= 20 && num_parse_i64(value.p, value.n, &number)) return int_put(t, k, number, expiry);
     uint8_t *room;
-    struct entry *e = bytes_put(t, k, value.n, value.n <= EMBSTR_MAX ? ENC_EMBSTR : ENC_RAW, ttl, &room);
+    struct entry *e = bytes_put(t, k, value.n, bytes_encoding(value.n), expiry, &room);
     memcpy(room, value.p, value.n);
     return e;
+}
+
+struct entry *ks_set_bytes(struct txn *t, const struct key *k, struct slice value, enum ks_ttl ttl)
+{
+    return value_put(t, k, value, expiry_of(ttl));
+}
+
+struct entry *ks_set_bytes_until(struct txn *t, const struct key *k, struct slice value, int64_t expire_ms)
+{
+    return value_put(t, k, value, expire_ms);
 }
 
 struct entry *ks_set_raw(struct txn *t, const struct key *k, struct slice value, enum ks_ttl ttl)
 {
     uint8_t *room;
-    struct entry *e = bytes_put(t, k, value.n, ENC_RAW, ttl, &room);
-    memcpy(room, value.p, value.n);
+    struct entry *e = bytes_put(t, k, value.n, ENC_RAW, expiry_of(ttl), &room);
+    if (value.n) memcpy(room, value.p, value.n);
     return e;
 }
 
 struct entry *ks_set_room(struct txn *t, const struct key *k, size_t n, enum ks_ttl ttl, uint8_t **room)
 {
-    return bytes_put(t, k, n, ENC_RAW, ttl, room);
+    return bytes_put(t, k, n, bytes_encoding(n), expiry_of(ttl), room);
 }
 
 struct entry *ks_set_int(struct txn *t, const struct key *k, int64_t value, enum ks_ttl ttl)
 {
-    struct entry *e = string_place(t, k, ENC_INT, 0, ttl);
-    *entry_int(e) = value;
-    return e;
+    return int_put(t, k, value, expiry_of(ttl));
 }
 
 /* The bytes of a string entry as text, numbers written into buf (at least 24 bytes). */
@@ -246,7 +270,7 @@ struct entry *ks_set_object(struct txn *t, const struct key *k, enum obj_type ty
     struct stripe *s = ks_stripe_make(k);
     struct ht_place at = ks_place(s, k);
     struct entry *old = at.bucket ? shm_ptr(at.item) : NULL;
-    struct form f = {type, enc, 0, expiry_for(old, ttl)};
+    struct form f = {type, enc, 0, expiry_for(old, expiry_of(ttl))};
     if (old) outside_free(t, old);
     struct entry *e = entry_put(t, s, k, at, &f);
     *entry_root(e) = root;
