@@ -64,6 +64,7 @@ bool slot_repair(void)
     txn_release_chunks(s);
     store_order();
     atomic_store_explicit(&s->status, STATUS_IDLE, memory_order_release);
+    guard_close();
     if (busy) stat_add(STAT_REPAIRS, 1);
     return busy;
 }

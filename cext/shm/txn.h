@@ -147,11 +147,14 @@ static ALWAYS_INLINE void txn_fresh(struct txn *t, void *p, size_t n)
         (field) = (value);                        \
     } while (0)
 
+static ALWAYS_INLINE bool my_txn_active(void) { return my_txn.active; }
+
 /* The access clock of an entry: reads update it without a bracket, and neither undo nor a snapshot cares for it. */
 static ALWAYS_INLINE void store_access_clock(uint32_t *clock, uint32_t v)
 {
     guard_open(shm_offset(clock), 4);
     __atomic_store_n(clock, v, __ATOMIC_RELAXED);
+    if (!my_txn_active()) guard_close();
 }
 
 /* ---- memory ---- */

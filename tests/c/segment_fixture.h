@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "keyspace/keyspace.h"
+#include "shm/guard.h"
 #include "shm/repair.h"
 #include "shm/segment.h"
 
@@ -16,7 +17,7 @@ static jmp_buf fixture_failed;
 /* Makes and maps a segment of `arena` bytes, takes slot 1. Returns its descriptor. */
 static inline int fixture_open(uint64_t arena)
 {
-    struct segment_params p = {.arena_bytes = arena, .initial_bytes = arena, .databases = 16, .workers = 4, .clients_max = 16};
+    struct segment_params p = {.arena_bytes = arena, .initial_bytes = arena, .databases = 16, .workers = 1, .clients_max = 16};
     char err[200];
     int fd = memfd_create("shoal-test", 0);
     if (fd < 0 || ftruncate(fd, (off_t)segment_size(&p)) || segment_create(fd, &p, err, sizeof err)) {
@@ -28,6 +29,7 @@ static inline int fixture_open(uint64_t arena)
     my_txn.on_fail = &fixture_failed;
     keyspace_format(16);
     ks_set_now_ms(clock_wall_us() / 1000);
+    guard_arm();
     return fd;
 }
 

@@ -211,6 +211,7 @@ static void death_at_any_instruction(void)
 static void death_beside_a_living_process(void)
 {
     int fd = fixture_open(128 << 20);
+    seg()->workers = 2;
     pid_t other = fork();
     if (other == 0) {
         slot_acquire(2, SLOT_WORKER);
