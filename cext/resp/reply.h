@@ -7,7 +7,10 @@
 #ifndef SHOAL_RESP_REPLY_H
 #define SHOAL_RESP_REPLY_H
 
+#include <string.h>
+
 #include "base/base.h"
+#include "base/num.h"
 
 struct cmd;
 
@@ -26,16 +29,62 @@ struct reply {
     uint32_t errors; /* error replies written (total_error_replies, command failed) */
 };
 
-/* Room for n more bytes; returns where to write (advance len yourself), or a bounded dump area when broken. */
-uint8_t *reply_room(struct reply *r, size_t n);
+#define REPLY_HEAD_ROOM 32u /* bytes of the longest type byte, number and CR LF, with some to spare */
+
+void reply_init(struct reply *r);
+void reply_deinit(struct reply *r);
+/* The text of an error with its code, zero-terminated, without '-'; may hold a %s. */
+const char *error_text(enum error_id e);
+
+uint8_t *reply_grow(struct reply *r, size_t n) NOINLINE;
+/* Room for n more bytes; returns where to write (advance len yourself). When there is no memory the reply so far is given up
+ * (broken) and its room used again; a single reply larger than the machine's memory stops the process. */
+static ALWAYS_INLINE uint8_t *reply_room(struct reply *r, size_t n)
+{
+    return likely(r->cap - r->len >= n) ? r->buf + r->len : reply_grow(r, n);
+}
 static ALWAYS_INLINE size_t reply_mark(const struct reply *r) { return r->len; }
 static ALWAYS_INLINE void reply_rewind(struct reply *r, size_t mark) { r->len = mark; }
 
-void reply_raw(struct reply *r, const void *p, size_t n); /* bytes that are RESP already */
-void reply_ok(struct reply *r);
+/* Bytes that are RESP already. */
+static ALWAYS_INLINE void reply_raw(struct reply *r, const void *p, size_t n)
+{
+    memcpy(reply_room(r, n), p, n);
+    r->len += n;
+}
+static ALWAYS_INLINE void reply_ok(struct reply *r) { reply_raw(r, "+OK\r\n", 5); }
+/* A type byte, a number and CR LF at p, which has REPLY_HEAD_ROOM; returns the end. */
+static ALWAYS_INLINE uint8_t *reply_head(uint8_t *p, char type, uint64_t n)
+{
+    *p++ = (uint8_t)type;
+    if (likely(n < 10)) {
+        *p++ = (uint8_t)('0' + n);
+    } else if (n < 100) {
+        *p++ = (uint8_t)('0' + n / 10);
+        *p++ = (uint8_t)('0' + n % 10);
+    } else {
+        p += num_from_u64(p, n);
+    }
+    memcpy(p, "\r\n", 2);
+    return p + 2;
+}
 void reply_status(struct reply *r, const char *text);              /* +text */
 void reply_int(struct reply *r, int64_t v);                        /* :v */
-void reply_bulk(struct reply *r, const void *p, size_t n);
+static ALWAYS_INLINE void reply_bulk(struct reply *r, const void *p, size_t n)
+{
+    uint8_t *to = reply_room(r, n + REPLY_HEAD_ROOM), *at = reply_head(to, '$', n);
+    memcpy(at, p, n);
+    memcpy(at + n, "\r\n", 2);
+    r->len += (size_t)(at + n + 2 - to);
+}
+/* The head of a bulk of n bytes and room for them; the caller stores all n. */
+static ALWAYS_INLINE uint8_t *reply_bulk_room(struct reply *r, size_t n)
+{
+    uint8_t *to = reply_room(r, n + REPLY_HEAD_ROOM), *at = reply_head(to, '$', n);
+    memcpy(at + n, "\r\n", 2);
+    r->len += (size_t)(at + n + 2 - to);
+    return at;
+}
 static ALWAYS_INLINE void reply_slice(struct reply *r, struct slice s) { reply_bulk(r, s.p, s.n); }
 void reply_cstring(struct reply *r, const char *s);                /* bulk */
 void reply_bulk_int(struct reply *r, int64_t v);                   /* bulk with the decimal digits */
