@@ -33,6 +33,7 @@ struct cmd {
     uint64_t dirty;          /* changes so far; 0 = nothing to log */
     uint32_t nkeys;          /* keys found by the row's key specs, hashed once */
     struct key_ref { uint32_t arg; uint64_t hash; } *keys;
+    uint32_t key_next;       /* where key_for() looks first: handlers ask in order */
     bool in_exec;            /* inside EXEC or a script: must not block */
     bool replaying;          /* from the AOF: no replies, nothing blocks, expiry is not acted on */
     uint8_t propagate;       /* enum cmd_propagation */
@@ -45,8 +46,12 @@ typedef void command_fn(struct cmd *c);
 /* The key in argv[i], hash taken from the dispatcher's plan. */
 static ALWAYS_INLINE struct key key_for(struct cmd *c, uint32_t i)
 {
-    for (uint32_t k = 0; k < c->nkeys; k++)
-        if (likely(c->keys[k].arg == i)) return (struct key){c->argv[i], c->keys[k].hash, c->db};
+    for (uint32_t n = 0, k = c->key_next; n < c->nkeys; n++, k++) {
+        if (k >= c->nkeys) k = 0;
+        if (unlikely(c->keys[k].arg != i)) continue;
+        c->key_next = k + 1;
+        return (struct key){c->argv[i], c->keys[k].hash, c->db};
+    }
     return key_make(c->argv[i], c->db);
 }
 /* The n-th key that the row's key specs found, for commands with many. */

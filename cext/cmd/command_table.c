@@ -258,6 +258,7 @@ static void complete_keys(struct command *c, struct keyspec **pool)
     c->keys = keyspec_function(c->fullname);
     for (int i = 0; i < n; i++)
         if (k[i].begin != KEYSPEC_INDEX || k[i].find != KEYSPEC_RANGE || k[i].limit > 1) c->flags |= CMD_MOVABLE_KEYS;
+    if (n == 1 && !(c->flags & CMD_MOVABLE_KEYS) && k->last == 0 && !(k->flags & (KEY_NOT_KEY | KEY_INCOMPLETE))) c->one_key = k->pos;
     if (n != 1 || c->keys || c->flags & CMD_MOVABLE_KEYS || k->flags & (KEY_NOT_KEY | KEY_INCOMPLETE)) return;
     c->key_first = k->pos;
     c->key_last = k->last < 0 ? k->last : (int16_t)(k->pos + k->last);

@@ -50,6 +50,7 @@ struct command {
     int16_t key_first;    /* when all keys are a range at a fixed place: as Redis' first, last, step; else 0 */
     int16_t key_last;
     int16_t key_step;
+    int16_t one_key;      /* where its only key is, when it always has exactly one and at a fixed place; else 0 */
     uint16_t keyspec_count;
     uint32_t key_flags;   /* with key_first: KEY_... of each */
     uint32_t subcommand_count;

@@ -114,9 +114,11 @@ struct seg_header {
     _Alignas(CACHE_LINE) _Atomic uint64_t next_client_id;
     _Atomic uint64_t block_sequence;   /* order of arrival of blocked clients */
     _Atomic uint32_t clients_paused;   /* 0 none, 1 writes, 2 all */
-    _Atomic uint32_t pad2;
+    _Atomic uint32_t write_error;      /* why writes are refused (MISCONF): 0 = they are not, 1 = a save failed, 2 = the log cannot be written */
     _Atomic int64_t pause_until_ms;
     _Atomic uint64_t deaths[8];        /* unexpected deaths by process kind */
+    _Atomic uint64_t slow_next;        /* id of the next entry of the slow log (net/slow.h) */
+    _Atomic uint64_t slow_first;       /* ids below were forgotten by SLOWLOG RESET */
 
     _Alignas(CACHE_LINE) shm_off keyspace; /* struct keyspace (keyspace/keyspace.h), in the arena */
     _Alignas(CACHE_LINE) _Atomic int64_t settings[SETTING_COUNT];

@@ -1,0 +1,198 @@
+/* cmd/batch.c - executes a batch of one client's commands: cache lines first, then the short way where it is open.
+ *
+ * Fetching ahead reads the table without its lock: a stale directory or bucket only fetches a useless line. What is dereferenced (the
+ * directory) is bounded by the committed arena; a prefetch itself never faults.
+ * Locks and deaths: dispatch.h.
+ */
+#include <setjmp.h>
+
+#include "cmd/dispatch.h"
+#include "cmd/propagate.h"
+
+void batch_add(struct batch *b, const struct slice *argv, uint32_t argc, size_t end)
+{
+    struct batch_command *k = &b->commands[b->count++];
+    const struct command *spec = command_lookup(argv, argc);
+    *k = (struct batch_command){.argv = argv, .argc = argc, .spec = spec, .end = end};
+    if (unlikely(!spec) || dispatch_ways[spec->index] == BATCH_GENERAL || !command_arity_ok(spec, argc)) return;
+    k->way = dispatch_ways[spec->index];
+    k->hash = key_hash(argv[spec->one_key]);
+    __builtin_prefetch(stripe_lock_at(stripe_of(k->hash)), 1);
+}
+
+/* ---- fetching ahead ---- */
+
+static struct bucket *bucket_of(const struct stripe *s, uint64_t hash)
+{
+    struct htable t = s->keys;
+    uint32_t n = *(const volatile uint32_t *)&s->keys.buckets;
+    if (!n) return NULL;
+    t.buckets = n;
+    uint32_t i = ht_index(&t, hash);
+    uint64_t chunk = t.dir;
+    if (n > HT_CHUNK) {
+        uint64_t at = t.dir + 8ull * (i >> HT_CHUNK_BITS), first = seg()->arena_off;
+        uint64_t end = first + atomic_load_explicit(&seg()->arena_committed, memory_order_relaxed);
+        if (at < first || at + 8 > end) return NULL;
+        chunk = *(const volatile uint64_t *)shm_ptr(at & ~7ull);
+    }
+    return (struct bucket *)(void *)(shm_base + chunk) + (i & (HT_CHUNK - 1));
+}
+
+static void fetch_ahead(const struct batch *b, uint32_t db)
+{
+    const struct keyspace *ks = shm_ptr(seg()->keyspace);
+    shm_off off = *(const volatile shm_off *)&ks->tables[db];
+    const struct bucket *buckets[BATCH_MAX];
+    if (!off) return;
+    const struct db_table *table = shm_ptr(off);
+    for (uint32_t i = 0; i < b->count; i++)
+        if (b->commands[i].way != BATCH_GENERAL) __builtin_prefetch(&table->stripes[stripe_of(b->commands[i].hash)]);
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct batch_command *k = &b->commands[i];
+        buckets[i] = k->way == BATCH_GENERAL ? NULL : bucket_of(&table->stripes[stripe_of(k->hash)], k->hash);
+        if (buckets[i]) __builtin_prefetch(buckets[i]);
+    }
+    uint64_t first = seg()->arena_off, end = first + atomic_load_explicit(&seg()->arena_committed, memory_order_relaxed);
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint64_t at = buckets[i] ? shm_offset(buckets[i]) : 0;
+        if (at < first || at + sizeof(struct bucket) > end) continue;
+        uint32_t m = ht_match(buckets[i], ht_tag(b->commands[i].hash));
+        if (!m) continue;
+        const char *entry = shm_base + ht_slot(buckets[i], (uint32_t)__builtin_ctz(m));
+        __builtin_prefetch(entry);
+        __builtin_prefetch(entry + CACHE_LINE);
+    }
+}
+
+/* ---- running ---- */
+
+struct run { /* one batch_run(): what must survive a longjmp lies here */
+    struct cmd c;
+    struct batch *b;
+    struct command_clock clock;
+    uint32_t i, tries;
+    size_t mark;
+    bool all, gate;
+    struct key_ref one;
+    jmp_buf failed;
+};
+
+static ALWAYS_INLINE void short_way(struct cmd *c, const struct batch_command *k)
+{
+    struct txn *t = c->txn;
+    if (k->way == BATCH_READ) {
+        txn_lock_stripe(t, stripe_of(k->hash));
+        k->spec->handler(c);
+        txn_unlock(t);
+        return;
+    }
+    txn_begin(t);
+    txn_lock_stripe(t, stripe_of(k->hash));
+    k->spec->handler(c);
+    if (log_on()) cmd_log_sent(c);
+    txn_commit(t);
+    if (likely(c->dirty)) stat_add(STAT_DIRTY, c->dirty);
+}
+
+static void prepare(struct run *r, const struct batch_command *k)
+{
+    struct cmd *c = &r->c;
+    c->spec = k->spec;
+    c->argv = k->argv;
+    c->argc = k->argc;
+    c->db = c->client->db;
+    c->dirty = 0;
+    c->propagate = PROPAGATE_AS_SENT;
+    c->keys = &r->one;
+    c->nkeys = 0;
+    c->key_next = 0;
+    r->mark = c->out->len;
+}
+
+/* Everything that may stand in the way is looked at. False: the command waits (it is not consumed). */
+static bool general_way(struct run *r)
+{
+    struct cmd *c = &r->c;
+    struct client *cl = c->client;
+    uint8_t mode = cl->reply_mode;
+    enum verdict v = dispatch_check(c);
+    if (v == VERDICT_HELD) return false;
+    if (v == VERDICT_RUN) {
+        atomic_store_explicit(&cl->record->command, c->spec->index + 1, memory_order_relaxed);
+        if (unlikely(dispatch_monitor != NULL)) dispatch_monitor(c);
+        dispatch_general(c, r->all);
+        my_txn.on_fail = &r->failed; /* EXEC and others bring their own */
+        dispatch_account(c, &r->clock);
+    } else if (c->out->errors != r->clock.errors) {
+        stat_add(STAT_ERRORS, c->out->errors - r->clock.errors);
+        r->clock.errors = c->out->errors;
+    }
+    if (unlikely(mode == CLIENT_REPLY_SKIP || cl->reply_mode == CLIENT_REPLY_OFF)) reply_rewind(c->out, r->mark);
+    if (unlikely(mode == CLIENT_REPLY_SKIP && cl->reply_mode == mode)) cl->reply_mode = CLIENT_REPLY_ON;
+    if (unlikely(cl->reply_mode == CLIENT_REPLY_SKIP_NEXT)) cl->reply_mode = CLIENT_REPLY_SKIP;
+    scratch_reset();
+    r->gate = dispatch_gate(cl);
+    return true;
+}
+
+static bool stopped(const struct client *cl) { return cl->close_asap || cl->close_after_reply || cl->blocked; }
+
+static uint32_t finish(struct run *r, struct batch *b)
+{
+    struct client *cl = r->c.client;
+    uint32_t done = r->i;
+    if (done) {
+        const struct command *last = b->commands[done - 1].spec;
+        if (last) atomic_store_explicit(&cl->record->command, last->index + 1, memory_order_relaxed);
+    }
+    cl->commands += done;
+    stat_add(STAT_COMMANDS, done);
+    stat_add(STAT_BATCHES, 1);
+    my_txn.on_fail = NULL;
+    scratch_reset();
+    ks_expire_noted();
+    b->count = 0;
+    return done;
+}
+
+uint32_t batch_run(struct batch *b, struct client *cl, struct reply *out, size_t room, bool *held)
+{
+    struct run r;
+    r.c = (struct cmd){.client = cl, .out = out, .txn = &my_txn, .now_ms = ks_now_ms()};
+    r.b = b;
+    r.i = r.tries = 0;
+    r.all = false;
+    r.gate = dispatch_gate(cl);
+    *held = false;
+    if (b->count > 1) fetch_ahead(b, cl->db);
+    dispatch_clock_start(&r.clock, out);
+    my_txn.on_fail = &r.failed;
+    if (setjmp(r.failed) && !dispatch_recover(&r.c, r.mark, &r.tries, &r.all)) {
+        dispatch_account(&r.c, &r.clock);
+        r.i++;
+    }
+    for (; r.i < b->count; r.i++) {
+        const struct batch_command *k = &b->commands[r.i];
+        if (unlikely(out->len > room && r.i)) break;
+        prepare(&r, k);
+        if (likely(k->way != BATCH_GENERAL && !r.gate && !r.all)) {
+            r.one = (struct key_ref){(uint32_t)k->spec->one_key, k->hash};
+            r.c.nkeys = 1;
+            short_way(&r.c, k);
+            dispatch_account(&r.c, &r.clock);
+        } else {
+            if (unlikely(!general_way(&r))) {
+                *held = true;
+                break;
+            }
+            r.tries = 0;
+            r.all = false;
+            if (unlikely(stopped(cl))) {
+                r.i++;
+                break;
+            }
+        }
+    }
+    return finish(&r, b);
+}
