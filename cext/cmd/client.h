@@ -73,6 +73,7 @@ struct client {
     struct client *next, *prev;             /* all clients of the worker */
     struct client *next_listed, *prev_listed; /* on the list that `listed` names */
     struct client *next_closing;            /* close_asap list */
+    struct client *next_by_id;              /* hash by id */
 };
 
 static ALWAYS_INLINE bool client_in_multi(const struct client *c) { return c->flags & CLIENT_FLAG_MULTI; }

@@ -5,6 +5,7 @@
 #include "cmd/dispatch.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <strings.h>
 
 #include "cmd/handlers.h"

@@ -1,0 +1,225 @@
+/* net/input.c - reading, cutting into batches, executing, answering. Whose buffer is which: input.h. */
+#include "net/input.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/ticks.h"
+#include "cmd/dispatch.h"
+#include "net/log.h"
+#include "net/output.h"
+#include "net/worker.h"
+
+#define LENT_BYTES (64u << 10)
+#define REPLY_FLUSH (256u << 10) /* replies of one turn are sent when they are this long */
+#define PRIVATE_MIN 1024u
+#define PRIVATE_READ (16u << 10) /* room for reading behind a private leftover */
+#define ARGS_MAX 8192u           /* arguments of a batch of whole commands */
+
+static uint8_t *lent;
+static struct slice *args;
+static struct batch batch;
+
+void input_init(void)
+{
+    lent = malloc(LENT_BYTES + PARSE_PAD);
+    args = malloc(ARGS_MAX * sizeof *args);
+    ENSURE(lent && args);
+}
+
+/* ---- executing ---- */
+
+enum pace { PACE_GO, PACE_STOP, PACE_LATER };
+
+static bool stopped(const struct client *c) { return c->close_asap || c->close_after_reply || c->blocked; }
+
+/* Executes the batch. *at moves behind what was executed. */
+static enum pace run(struct client *c, size_t *at)
+{
+    bool held;
+    uint32_t count = batch.count, done = batch_run(&batch, c, &worker_reply, REPLY_FLUSH, &held);
+    if (done) *at = batch.commands[done - 1].end;
+    if (held) worker_hold(c);
+    if (held || stopped(c)) return PACE_STOP;
+    if (done < count || worker_reply.len > REPLY_FLUSH) output_send(c, &worker_reply);
+    return c->close_asap ? PACE_STOP : PACE_GO;
+}
+
+static void protocol_error(struct client *c)
+{
+    reply_errorf(&worker_reply, "ERR Protocol error: %s", c->parser.error);
+    stat_add(STAT_ERRORS, 1);
+    client_close_after_reply(c);
+}
+
+/* The slow way: a command in pieces, an inline command, wrong input. */
+static enum pace run_fed(struct client *c, const uint8_t *p, size_t n, size_t *at, const struct parse_limits *limits)
+{
+    size_t used = 0, before = *at;
+    enum parse_result r = parser_feed(&c->parser, p + before, n - before, limits, &used);
+    if (r == PARSE_MORE) return PACE_LATER;
+    if (r == PARSE_ERROR) {
+        protocol_error(c);
+        return PACE_STOP;
+    }
+    enum pace pace = PACE_GO;
+    if (r == PARSE_DONE) {
+        batch_add(&batch, c->parser.args, c->parser.argc, before + used);
+        pace = run(c, at);
+    } else {
+        *at += used;
+    }
+    parser_reset(&c->parser); /* when it is held back, it is read anew */
+    return pace;
+}
+
+static void fill(const uint8_t *p, size_t n, size_t at, int64_t max_bulk)
+{
+    uint32_t nargs = 0, argc;
+    while (batch.count < BATCH_MAX) {
+        size_t used = parse_whole(p + at, n - at, max_bulk, args + nargs, ARGS_MAX - nargs, &argc);
+        if (!used) return;
+        at += used;
+        batch_add(&batch, args + nargs, argc, at);
+        nargs += argc;
+    }
+}
+
+/* Executes what is complete in p[0..n), as long as it is this client's turn; returns the bytes used up. */
+static size_t process(struct client *c, const uint8_t *p, size_t n)
+{
+    struct parse_limits limits = {setting(SET_proto_max_bulk_len), c->authenticated || !setting(SET_auth_required)};
+    int64_t until = ticks_now() + ticks_from_us(TURN_US);
+    size_t at = 0;
+    uint32_t count = 0;
+    worker_reply.resp = c->resp;
+    worker_reply.errors = 0;
+    while (at < n) {
+        enum pace pace;
+        if (c->parser.at || !limits.authenticated) {
+            pace = run_fed(c, p, n, &at, &limits);
+            limits.authenticated = c->authenticated || !setting(SET_auth_required);
+        } else {
+            fill(p, n, at, limits.max_bulk);
+            count += batch.count;
+            pace = batch.count ? run(c, &at) : run_fed(c, p, n, &at, &limits);
+        }
+        if (pace != PACE_GO) break;
+        if (at < n && (++count >= TURN_COMMANDS || ticks_now() > until)) {
+            worker_run_later(c);
+            break;
+        }
+    }
+    output_send(c, &worker_reply);
+    if (unlikely(worker_reply.cap > 4 * REPLY_FLUSH)) reply_deinit(&worker_reply);
+    return at;
+}
+
+/* ---- buffers ---- */
+
+static void drop_private(struct client *c)
+{
+    free(c->query);
+    c->query = NULL;
+    c->query_len = c->query_at = c->query_cap = 0;
+}
+
+/* Room for `want` bytes from the next command's start on. */
+static bool private_room(struct client *c, size_t want)
+{
+    if (c->query_at) {
+        memmove(c->query, c->query + c->query_at, c->query_len - c->query_at);
+        c->query_len -= c->query_at;
+        c->query_at = 0;
+    }
+    if (want <= c->query_cap) return true;
+    uint8_t *grown = realloc(c->query, want + PARSE_PAD);
+    if (!grown) {
+        client_close_asap(c);
+        return false;
+    }
+    c->query = grown;
+    c->query_cap = want;
+    return true;
+}
+
+static bool over_limit(struct client *c)
+{
+    if ((int64_t)(c->query_len - c->query_at) <= setting(SET_client_query_buffer_limit)) return false;
+    server_log(LOG_WARNING, "Closing client that reached max query buffer length: id=%llu addr=%s qbuf=%zu", (unsigned long long)c->id,
+               c->record->addr, c->query_len - c->query_at);
+    stat_add(STAT_QUERY_LIMIT, 1);
+    client_close_asap(c);
+    return true;
+}
+
+/* What is left of the lent buffer becomes the client's own. */
+static void keep_rest(struct client *c, const uint8_t *p, size_t n)
+{
+    if (!private_room(c, MAX(MAX(n, (size_t)PRIVATE_MIN), parser_room(&c->parser)))) return;
+    memcpy(c->query, p, n);
+    c->query_len = n;
+    over_limit(c);
+}
+
+void input_continue(struct client *c)
+{
+    if (stopped(c)) return;
+    if (!c->query) return;
+    clock_refresh();
+    ks_set_now_ms(clock_cached_ms());
+    c->query_at += process(c, c->query + c->query_at, c->query_len - c->query_at);
+    if (c->close_after_reply || c->query_at == c->query_len) drop_private(c);
+}
+
+/* ---- reading ---- */
+
+/* Bytes read, 0 = nothing now, or the client is being closed. */
+static size_t receive(struct client *c, uint8_t *to, size_t room)
+{
+    ssize_t n = recv(c->fd, to, room, 0);
+    if (n > 0) {
+        c->net_in += (size_t)n;
+        c->active_ms = clock_cached_mono_us() / 1000;
+        atomic_store_explicit(&c->record->active_ms, (uint64_t)c->active_ms, memory_order_relaxed);
+        stat_add(STAT_NET_IN, (size_t)n);
+        stat_add(STAT_READS, 1);
+        return (size_t)n;
+    }
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return 0;
+    client_close_asap(c);
+    return 0;
+}
+
+/* The client has input of its own: more goes behind it. */
+static bool receive_private(struct client *c)
+{
+    size_t have = c->query_len - c->query_at, want = MAX(parser_room(&c->parser), have + PRIVATE_READ);
+    if (parser_room(&c->parser) > have) want = parser_room(&c->parser);
+    if (!private_room(c, want)) return false;
+    size_t n = receive(c, c->query + c->query_len, c->query_cap - c->query_len);
+    c->query_len += n;
+    return n && !over_limit(c);
+}
+
+void input_ready(struct client *c)
+{
+    if (c->close_after_reply) { /* its input is of no interest, its end is */
+        receive(c, lent, LENT_BYTES);
+        return;
+    }
+    if (c->listed == CLIENT_ON_RUNNABLE) return; /* it has enough to do */
+    if (c->query || c->blocked) {
+        if (receive_private(c) && c->listed == CLIENT_ON_NONE) input_continue(c);
+        return;
+    }
+    size_t n = receive(c, lent, LENT_BYTES);
+    if (!n) return;
+    clock_refresh();
+    ks_set_now_ms(clock_cached_ms());
+    size_t used = process(c, lent, n);
+    if (used < n && !c->close_asap && !c->close_after_reply) keep_rest(c, lent + used, n - used);
+}

@@ -1,0 +1,18 @@
+/* net/input.h - from a readable socket to executed commands.
+ *
+ * Input is read into a buffer that all clients of the worker share; what is left of it when a client's turn ends (half a command, or
+ * more than its share) is copied to a buffer of its own, which lives until it is used up. So an idle client holds no buffer. A large
+ * argument is read straight into room for all of it.
+ */
+#ifndef SHOAL_NET_INPUT_H
+#define SHOAL_NET_INPUT_H
+
+#include "net/client.h"
+
+void input_init(void);
+/* The socket is readable. */
+void input_ready(struct client *c);
+/* Goes on with input that is there already (a new turn, the end of a pause or of waiting). */
+void input_continue(struct client *c);
+
+#endif

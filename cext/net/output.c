@@ -1,0 +1,205 @@
+/* net/output.c - sending, keeping what cannot be sent, limits. Who owns what: output.h. */
+#include "net/output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "net/log.h"
+#include "net/worker.h"
+#include "shm/slot.h"
+
+#define CHUNK_BYTES (16u << 10) /* smallest room of a chunk */
+#define CHUNK_TAKE (64u << 10)  /* from here on the reply buffer itself becomes the chunk */
+#define SEND_VECTORS 16
+
+/* ---- chunks ---- */
+
+static struct out_chunk *chunk_append(struct client *c, uint8_t *data, size_t len, size_t cap)
+{
+    struct out_chunk *k = malloc(sizeof *k);
+    if (!k) return NULL;
+    *k = (struct out_chunk){.data = data, .len = len, .cap = cap};
+    if (c->out_last)
+        c->out_last->next = k;
+    else
+        c->out_first = k;
+    c->out_last = k;
+    c->out_memory += cap + sizeof *k;
+    c->out_chunks++;
+    c->out_bytes += len;
+    return k;
+}
+
+static void chunk_drop_first(struct client *c)
+{
+    struct out_chunk *k = c->out_first;
+    c->out_first = k->next;
+    if (!k->next) c->out_last = NULL;
+    c->out_memory -= k->cap + sizeof *k;
+    c->out_chunks--;
+    free(k->data);
+    free(k);
+}
+
+void output_free(struct client *c)
+{
+    while (c->out_first) chunk_drop_first(c);
+    c->out_bytes = 0;
+}
+
+bool output_keep(struct client *c, const void *p, size_t n)
+{
+    struct out_chunk *k = c->out_last;
+    const uint8_t *from = p;
+    if (k && k->cap > k->len) {
+        size_t part = MIN(n, k->cap - k->len);
+        memcpy(k->data + k->len, from, part);
+        k->len += part;
+        c->out_bytes += part;
+        from += part;
+        n -= part;
+    }
+    if (n) {
+        size_t cap = MAX(n, (size_t)CHUNK_BYTES);
+        uint8_t *data = malloc(cap);
+        if (!data || !chunk_append(c, data, n, cap)) {
+            free(data);
+            client_close_asap(c);
+            return false;
+        }
+        memcpy(data, from, n);
+    }
+    return true;
+}
+
+/* ---- sending ---- */
+
+static void sent(struct client *c, size_t n)
+{
+    c->net_out += n;
+    stat_add(STAT_NET_OUT, n);
+    stat_add(STAT_WRITES, 1);
+}
+
+/* What a failed write means; true: try later. */
+static bool may_retry(struct client *c)
+{
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return true;
+    client_close_asap(c);
+    return false;
+}
+
+void output_continue(struct client *c)
+{
+    while (c->out_first && !c->close_asap) {
+        struct iovec v[SEND_VECTORS];
+        int n = 0;
+        for (struct out_chunk *k = c->out_first; k && n < SEND_VECTORS; k = k->next)
+            v[n++] = (struct iovec){k->data + k->sent, k->len - k->sent};
+        struct msghdr m = {.msg_iov = v, .msg_iovlen = (size_t)n};
+        ssize_t w = sendmsg(c->fd, &m, MSG_NOSIGNAL);
+        if (w < 0) {
+            if (may_retry(c)) worker_want_write(c, true);
+            return;
+        }
+        sent(c, (size_t)w);
+        c->out_bytes -= (size_t)w;
+        while (w > 0) {
+            struct out_chunk *k = c->out_first;
+            size_t part = MIN((size_t)w, k->len - k->sent);
+            k->sent += part;
+            w -= (ssize_t)part;
+            if (k->sent == k->len) chunk_drop_first(c);
+        }
+    }
+    if (c->close_asap) return;
+    if (c->wants_write) worker_want_write(c, false);
+    c->soft_since_ms = 0;
+    if (c->close_after_reply) client_close_asap(c);
+}
+
+/* Keeps what is left of the reply from `from` on; a large buffer changes hands instead of being copied. */
+static void keep_rest(struct client *c, struct reply *r, size_t from)
+{
+    if (r->len - from < CHUNK_TAKE) {
+        output_keep(c, r->buf + from, r->len - from);
+        return;
+    }
+    uint8_t *fitting = realloc(r->buf, r->len);
+    struct out_chunk *k = chunk_append(c, fitting ? fitting : r->buf, r->len, r->len);
+    if (!k) {
+        client_close_asap(c);
+        return;
+    }
+    k->sent = from;
+    c->out_bytes -= from;
+    r->buf = NULL;
+    r->cap = 0;
+}
+
+void output_send(struct client *c, struct reply *r)
+{
+    if (r->broken) {
+        server_log(LOG_WARNING, "client id=%llu closed: no memory for its reply", (unsigned long long)c->id);
+        client_close_asap(c);
+        r->broken = false;
+    }
+    if (c->close_asap || !r->len) {
+        r->len = 0;
+        if (!c->close_asap && c->close_after_reply && !c->out_first) client_close_asap(c);
+        return;
+    }
+    size_t done = 0;
+    if (!c->out_first) {
+        ssize_t w = send(c->fd, r->buf, r->len, MSG_NOSIGNAL);
+        if (w >= 0) {
+            done = (size_t)w;
+            sent(c, done);
+        } else if (!may_retry(c)) {
+            r->len = 0;
+            return;
+        }
+    }
+    if (done < r->len) {
+        keep_rest(c, r, done);
+        if (!c->close_asap) {
+            worker_want_write(c, true);
+            output_check_limits(c);
+        }
+    } else if (c->close_after_reply) {
+        client_close_asap(c);
+    }
+    r->len = 0;
+}
+
+/* ---- limits ---- */
+
+static enum client_class class_of(const struct client *c)
+{
+    return c->flags & CLIENT_FLAG_REPLICA ? CLIENT_REPLICA : c->flags & CLIENT_FLAG_PUBSUB ? CLIENT_PUBSUB : CLIENT_NORMAL;
+}
+
+void output_check_limits(struct client *c)
+{
+    static const enum setting_id first[] = {[CLIENT_NORMAL] = SET_obuf_normal_hard, [CLIENT_REPLICA] = SET_obuf_replica_hard,
+                                            [CLIENT_PUBSUB] = SET_obuf_pubsub_hard};
+    enum setting_id at = first[class_of(c)];
+    int64_t hard = setting(at), soft = setting(at + 1), seconds = setting(at + 2), now = clock_cached_mono_us() / 1000;
+    int64_t used = (int64_t)c->out_memory;
+    bool over = hard && used >= hard;
+    if (soft && used >= soft) {
+        if (!c->soft_since_ms) c->soft_since_ms = now;
+        over |= now - c->soft_since_ms > seconds * 1000;
+    } else {
+        c->soft_since_ms = 0;
+    }
+    if (!over || c->close_asap) return;
+    server_log(LOG_WARNING, "Client id=%llu addr=%s scheduled to be closed ASAP for overcoming of output buffer limits.",
+               (unsigned long long)c->id, c->record->addr);
+    stat_add(STAT_OUTPUT_LIMIT, 1);
+    client_close_asap(c);
+}
