@@ -103,6 +103,9 @@ uint64_t engine_db_size(uint32_t db);
 uint64_t engine_db_expires(uint32_t db);
 
 /* ---- a worker's life ---- */
+/* Where lines go that C writes to the server's log (-1 nowhere); level 0 debug 1 verbose 2 notice 3 warning; role: the letter behind
+ * the pid. */
+void engine_log_to(int fd, int level, char role);
 void engine_callbacks(void (*command)(struct cmd *), void (*control)(void), void (*tick)(void));
 /* Takes slot `slot` for this process, repairs what its last owner left, gets ready to serve. 0, or -1. Not yet `ready`. */
 int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen);

@@ -133,6 +133,7 @@ static bool general_way(struct run *r)
     if (unlikely(cl->reply_mode == CLIENT_REPLY_SKIP_NEXT)) cl->reply_mode = CLIENT_REPLY_SKIP;
     scratch_reset();
     r->gate = dispatch_gate(cl);
+    ks_no_touch = cl->flags & CLIENT_FLAG_NO_TOUCH;
     return true;
 }
 
@@ -165,6 +166,7 @@ uint32_t batch_run(struct batch *b, struct client *cl, struct reply *out, size_t
     r.all = false;
     r.gate = dispatch_gate(cl);
     *held = false;
+    ks_no_touch = cl->flags & CLIENT_FLAG_NO_TOUCH;
     if (b->count > 1) fetch_ahead(b, cl->db);
     dispatch_clock_start(&r.clock, out);
     my_txn.on_fail = &r.failed;

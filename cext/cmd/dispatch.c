@@ -44,6 +44,7 @@ void dispatch_init(void)
     const uint64_t never = CMD_LOCK_ALL | CMD_LOCK_SELF | CMD_LOCK_PATTERN | CMD_PYTHON | CMD_BLOCKING | CMD_NO_MULTI;
     ENSURE(command_count() <= ARRAY_LEN(dispatch_ways));
     make_key_room(64);
+    ks_expired_hook = cmd_key_expired;
     for (uint32_t i = 0; i < command_count(); i++) {
         const struct command *s = command_at(i);
         if (!s->handler || !s->one_key || s->flags & never) continue;

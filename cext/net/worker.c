@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/ticks.h"
+#include "keyspace/keyspace.h"
 #include "keyspace/lazy.h"
 #include "net/accept.h"
 #include "net/input.h"
@@ -130,6 +131,8 @@ static void release_held(void)
     while (held_first) worker_run_later(held_first);
 }
 
+void worker_nudge(void) { release_held(); }
+
 static void on_message(const struct inbox_message *m, const void *p)
 {
     uint64_t id = 0;
@@ -169,10 +172,24 @@ static void sweep_clients(int64_t now_ms)
     }
 }
 
+/* Which part of the upkeep of keys is this worker's: its place among those that serve. */
+static uint32_t share_of_upkeep(uint32_t *shares)
+{
+    uint32_t mine = 0, all = 0;
+    for (uint32_t i = 0; i < SLOT_MAX; i++) {
+        if (i == my_slot_index) mine = all;
+        all += i == my_slot_index || (atomic_load_explicit(&slot_at(i)->kind, memory_order_relaxed) == SLOT_WORKER &&
+                                      atomic_load_explicit(&slot_at(i)->ready, memory_order_relaxed));
+    }
+    *shares = all;
+    return mine;
+}
+
 static void cron(int64_t now_us)
 {
     next_cron_us = now_us + 1000000 / MIN(MAX(setting(SET_hz), 1), 500);
-    ks_expire_cycle(1000);
+    uint32_t shares, share = share_of_upkeep(&shares);
+    ks_expire_cycle(share, shares, 1000);
     for (int i = 0; i < 10 && lazy_step(256); i++) {}
     accept_timer();
     if (held_first && !(atomic_load_explicit(&seg()->clients_paused, memory_order_relaxed) &&

@@ -24,6 +24,8 @@ void worker_forget(struct client *c);    /* closes its socket, takes it off ever
 void worker_run_later(struct client *c); /* its input is looked at again in the next turn */
 void worker_hold(struct client *c);      /* held back by CLIENT PAUSE: looked at again when that is over */
 
+void worker_nudge(void);                 /* clients that were held back are looked at again */
+
 /* A listening socket in the loop (net/accept.c keeps them). */
 bool worker_watch_listener(int fd, uint32_t index);
 void worker_unwatch(int fd);

@@ -3,7 +3,7 @@
  *   0            struct seg_header          magic, fingerprint, boot id, counters, global words
  *   stripes_off  struct stripe_lock[]       one lock word per stripe, a cache line each
  *   slots_off    struct slot[]              one per process: status word, undo, allocator caches, statistics
- *   slot_areas   per slot: undo area, inbox ring, log ring
+ *   slot_areas   per slot: undo area, inbox ring, slow log, log ring
  *   clients_off  struct client_record[]     one per connection (CLIENT LIST reads them)
  *   blobs_off    two copies per shared blob (settings, users ...)
  *   pages_off    struct page[]              the page heap's map of the arena
