@@ -314,8 +314,7 @@ int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen)
     slow_init();
     dispatch_slow = slow_command;
     if (kind != SLOT_WORKER) return 0;
-    const struct worker_calls calls = {engine_hooks.control, engine_hooks.tick};
-    if (worker_init(&calls)) {
+    if (worker_init()) {
         snprintf(err, errlen, "preparing the event loop: %s", strerror(errno));
         return -1;
     }
@@ -342,7 +341,9 @@ int engine_serve(char *err, size_t errlen)
         return -1;
     }
     atomic_store(&my_slot->ready, 1);
-    return worker_serve();
+    int reason = worker_serve();
+    if (reason < 0) snprintf(err, errlen, "watching the worker's own descriptors: %s", strerror(errno));
+    return reason;
 }
 
 void engine_worker_end(void)

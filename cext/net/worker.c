@@ -13,6 +13,7 @@
 #include "keyspace/keyspace.h"
 #include "keyspace/lazy.h"
 #include "net/accept.h"
+#include "net/engine_hooks.h"
 #include "net/input.h"
 #include "net/log.h"
 #include "net/output.h"
@@ -27,7 +28,6 @@ struct reply worker_reply;
 enum tag { TAG_CLIENT, TAG_LISTENER, TAG_HANDOVER, TAG_EVENTFD, TAG_CONTROL, TAG_MASK = 7 };
 
 static int epoll_fd = -1, control_fd = -1;
-static struct worker_calls calls;
 static struct client *runnable_first, *runnable_last, *held_first, *held_last;
 static volatile sig_atomic_t stop_reason;
 static int64_t next_cron_us, next_sweep_ms, next_tick_us;
@@ -202,24 +202,32 @@ static void cron(int64_t now_us)
     }
     if (now_us >= next_tick_us) {
         next_tick_us = now_us + tick_us;
-        if (calls.tick) calls.tick();
+        if (engine_hooks.tick) engine_hooks.tick();
     }
 }
 
 /* ---- the loop ---- */
 
-int worker_init(const struct worker_calls *c)
+int worker_init(void)
 {
-    calls = *c;
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd < 0) return -1;
-    if (handovers[my_slot_index].receive >= 0 && !watch(handovers[my_slot_index].receive, EPOLLIN, TAG_HANDOVER, EPOLL_CTL_ADD)) return -1;
-    if (inbox_eventfd[my_slot_index] < 0) inbox_eventfd[my_slot_index] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (inbox_eventfd[my_slot_index] < 0 || !watch(inbox_eventfd[my_slot_index], EPOLLIN, TAG_EVENTFD, EPOLL_CTL_ADD)) return -1;
     reply_init(&worker_reply);
     input_init();
     accept_init();
     return 0;
+}
+
+/* What wakes this worker: its eventfd and its handover socket. */
+static bool watch_own(void)
+{
+    static bool done;
+    int *event = &inbox_eventfd[my_slot_index], parcels = handovers[my_slot_index].receive;
+    if (done) return true;
+    if (*event < 0) *event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    done = *event >= 0 && watch(*event, EPOLLIN, TAG_EVENTFD, EPOLL_CTL_ADD) &&
+           (parcels < 0 || watch(parcels, EPOLLIN, TAG_HANDOVER, EPOLL_CTL_ADD));
+    return done;
 }
 
 void worker_tick_every(uint32_t ms)
@@ -265,7 +273,7 @@ static void on_event(const struct epoll_event *e)
         break;
     }
     default:
-        if (calls.control) calls.control();
+        if (engine_hooks.control) engine_hooks.control();
         break;
     }
 }
@@ -293,6 +301,7 @@ static int may_sleep_ms(void)
 int worker_serve(void)
 {
     static struct epoll_event events[EVENTS];
+    if (!watch_own()) return -1;
     clock_refresh();
     next_tick_us = clock_cached_mono_us() + tick_us;
     while (!stop_reason) {

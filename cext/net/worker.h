@@ -31,16 +31,11 @@ bool worker_watch_listener(int fd, uint32_t index);
 void worker_unwatch(int fd);
 
 /* ---- for engine.c ---- */
-struct worker_calls {
-    void (*control)(void);
-    void (*tick)(void);
-};
-/* Once per process. 0, or -1 with errno. */
-int worker_init(const struct worker_calls *calls);
+/* Once per process: the loop's own descriptors and buffers. 0, or -1 with errno. */
+int worker_init(void);
 void worker_set_control(int fd);
-void worker_set_event(int fd);
 void worker_tick_every(uint32_t ms);
-/* Until worker_stop(); returns its reason. */
+/* Until worker_stop(); returns its reason, -1 with errno when it cannot begin. */
 int worker_serve(void);
 void worker_stop(int reason); /* async-signal-safe */
 void worker_close_all(void);
