@@ -1,4 +1,4 @@
-"""Who may log in: the shared lines of users, one ACL line each, that the workers check passwords against (cext/cmd/auth.h).
+"""Who may log in: the shared lines of users, one ACL line each, by which workers check passwords (cext/cmd/auth.h).
 
 Called by the supervisor at the start and by CONFIG SET requirepass in a worker.
 """
@@ -18,7 +18,7 @@ def _line(name: str, password: bytes) -> bytes:
 
 
 def set_default_password(password: bytes) -> None:
-    """`requirepass`: empty means that the default user needs none. Connections that are logged in stay so, as in Redis."""
+    """`requirepass`; empty: the default user needs none. As in Redis, connections that are logged in stay so."""
     data = _line("default", password)
     while not engine.blob_write(BLOB_USERS, data, engine.blob_version(BLOB_USERS)):
         pass

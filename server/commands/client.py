@@ -1,18 +1,21 @@
 """CLIENT LIST, INFO, KILL, PAUSE, UNPAUSE, UNBLOCK: commands that look at or act on connections of all workers.
 
-They work on the client records of the segment (cext/shm/client_record.h), which every worker keeps for its connections. What concerns
-the calling connection alone is C (cext/cmd/cmd_client.c).
+They work on the client records of the segment (cext/shm/client_record.h), which every worker keeps for its
+connections. What concerns the calling connection alone is C (cext/cmd/cmd_client.c).
 """
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from shoal import engine, users
-from shoal.engine import OK, Call, Client, Verbatim
-from shoal.errors import CommandError, syntax_error
+from shoal.commands import table
+from shoal.commands.registry import command, integer
+from shoal.commands.server_state import ServerState
+from shoal.engine import Call, Client
+from shoal.replies import OK, CommandError, Reply, Verbatim
 
 FLAG_MULTI, FLAG_BLOCKED, FLAG_DIRTY, FLAG_CLOSE_AFTER_REPLY, FLAG_CLOSE_ASAP, FLAG_UNIX = (1 << i for i in range(6))
 FLAG_NO_EVICT, FLAG_NO_TOUCH, FLAG_MONITOR, FLAG_PUBSUB, FLAG_TRACKING, FLAG_REPLICA, FLAG_READONLY = (
@@ -42,6 +45,11 @@ _FIXED_MEMORY = 1024
 _TYPES = (b"normal", b"master", b"replica", b"pubsub")
 
 
+@functools.cache
+def _command_names() -> list[str]:
+    return list(table.rows())
+
+
 def _flags(c: Client) -> bytes:
     return b"".join(letter for flag, letter in _LETTERS if c.flags & flag) or b"N"
 
@@ -53,7 +61,7 @@ def _memory(c: Client) -> int:
 
 def line(c: Client) -> bytes:
     """One connection as CLIENT LIST shows it, without a line feed."""
-    command = engine.rows()[c.command - 1].fullname if c.command else "NULL"
+    name = _command_names()[c.command - 1] if c.command else "NULL"
     fields: tuple[tuple[bytes, bytes | int], ...] = (
         (b"id", c.id),
         (b"addr", c.addr),
@@ -79,7 +87,7 @@ def line(c: Client) -> bytes:
         (b"omem", c.output_list_bytes),
         (b"tot-mem", _memory(c)),
         (b"events", b"rw" if c.output_list_length else b"r"),
-        (b"cmd", command.encode()),
+        (b"cmd", name.encode()),
         (b"user", c.user or b"default"),
         (b"redir", -1),
         (b"resp", c.resp),
@@ -100,19 +108,8 @@ def _type(name: bytes) -> bytes:
     if lower == b"slave":
         return b"replica"
     if lower not in _TYPES:
-        raise CommandError(f"ERR Unknown client type '{name.decode('latin-1')}'")
+        raise CommandError(f"Unknown client type '{name.decode('latin-1')}'")
     return lower
-
-
-def _integer(text: bytes, error: str) -> int:
-    """As Redis reads integers: no blanks, no sign but '-', no leading zeros, 64 bits."""
-    try:
-        value = int(text)
-    except ValueError:
-        raise CommandError(error) from None
-    if b"%d" % value != text or not -(2**63) <= value < 2**63:
-        raise CommandError(error)
-    return value
 
 
 # --- LIST and INFO ----------------------------------------------------------------------------------------------------
@@ -126,17 +123,19 @@ def _selected(args: Sequence[bytes]) -> list[Client]:
         wanted = _type(args[1])
         return [c for c in engine.clients() if _type_of(c) == wanted]
     if word == b"id" and len(args) >= 2:
-        ids = [_integer(text, "ERR Invalid client ID") for text in args[1:]]
+        ids = [integer(text, "Invalid client ID") for text in args[1:]]
         by_id = {c.id: c for c in engine.clients()}
         return [by_id[i] for i in ids if i in by_id]
-    raise syntax_error()
+    raise CommandError("syntax error")
 
 
-def client_list(call: Call) -> Any:
+@command("client|list")
+def client_list(state: ServerState, call: Call) -> Reply:
     return Verbatim(b"".join(line(c) + b"\n" for c in _selected(call.args[2:])))
 
 
-def client_info(call: Call) -> Any:
+@command("client|info")
+def client_info(state: ServerState, call: Call) -> Reply:
     own = call.client
     return Verbatim(line(own) + b"\n" if own else b"")
 
@@ -147,8 +146,8 @@ _Test = Callable[[Client], bool]
 
 
 def _by_id(text: bytes) -> _Test:
-    error = "ERR client-id should be greater than 0"
-    wanted = _integer(text, error)
+    error = "client-id should be greater than 0"
+    wanted = integer(text, error)
     if wanted <= 0:
         raise CommandError(error)
     return lambda c: c.id == wanted
@@ -161,7 +160,7 @@ def _by_type(text: bytes) -> _Test:
 
 def _by_user(text: bytes) -> _Test:
     if text.decode("latin-1") not in users.names():
-        raise CommandError(f"ERR No such user '{text.decode('latin-1')}'")
+        raise CommandError(f"No such user '{text.decode('latin-1')}'")
     return lambda c: (c.user or b"default") == text
 
 
@@ -177,18 +176,18 @@ _TESTS: dict[bytes, Callable[[bytes], _Test]] = {
 def _filters(args: Sequence[bytes]) -> tuple[list[_Test], bool]:
     """What a connection must fulfil, and whether the caller's own is left alone."""
     if len(args) % 2:
-        raise syntax_error()
+        raise CommandError("syntax error")
     tests: list[_Test] = []
     skip_me = True
     for word, text in zip(args[::2], args[1::2], strict=True):
         if word.lower() == b"skipme":
             if text.lower() not in (b"yes", b"no"):
-                raise syntax_error()
+                raise CommandError("syntax error")
             skip_me = text.lower() == b"yes"
         elif word.lower() in _TESTS:
             tests.append(_TESTS[word.lower()](text))
         else:
-            raise syntax_error()
+            raise CommandError("syntax error")
     return tests, skip_me
 
 
@@ -206,18 +205,19 @@ def _kill(call: Call, tests: Sequence[_Test], skip_me: bool) -> int:
     return killed
 
 
-def client_kill(call: Call) -> Any:
+@command("client|kill")
+def client_kill(state: ServerState, call: Call) -> Reply:
     args = call.args[2:]
     if len(args) > 1:
         return _kill(call, *_filters(args))
     if not _kill(call, [lambda c: c.addr == args[0]], skip_me=False):
-        raise CommandError("ERR No such client")
+        raise CommandError("No such client")
     return OK
 
 
 def _too_many(call: Call) -> CommandError:
     name = call.args[1].decode("latin-1")
-    return CommandError(f"ERR unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP.")
+    return CommandError(f"unknown subcommand or wrong number of arguments for '{name}'. Try CLIENT HELP.")
 
 
 # --- PAUSE ------------------------------------------------------------------------------------------------------------
@@ -225,7 +225,8 @@ def _too_many(call: Call) -> CommandError:
 PAUSE_NONE, PAUSE_WRITE, PAUSE_ALL = range(3)
 
 
-def client_pause(call: Call) -> Any:
+@command("client|pause")
+def client_pause(state: ServerState, call: Call) -> Reply:
     """A pause that is under way is never made shorter or weaker."""
     what = PAUSE_ALL
     if len(call.args) > 4:
@@ -233,14 +234,14 @@ def client_pause(call: Call) -> Any:
     if len(call.args) == 4:
         modes = {b"write": PAUSE_WRITE, b"all": PAUSE_ALL}
         if call.args[3].lower() not in modes:
-            raise CommandError("ERR CLIENT PAUSE mode must be WRITE or ALL")
+            raise CommandError("CLIENT PAUSE mode must be WRITE or ALL")
         what = modes[call.args[3].lower()]
     now = time.time_ns() // 1_000_000
-    timeout = _integer(call.args[2], "ERR timeout is not an integer or out of range")
+    timeout = integer(call.args[2], "timeout is not an integer or out of range")
     if timeout < 0:
-        raise CommandError("ERR timeout is negative")
+        raise CommandError("timeout is negative")
     if timeout > 2**63 - 1 - now:
-        raise CommandError("ERR timeout is out of range")
+        raise CommandError("timeout is out of range")
     until = now + timeout
     running_until = engine.word("pause_until_ms")
     if engine.word("clients_paused") != PAUSE_NONE and running_until > now:
@@ -249,7 +250,8 @@ def client_pause(call: Call) -> Any:
     return OK
 
 
-def client_unpause(call: Call) -> Any:
+@command("client|unpause")
+def client_unpause(state: ServerState, call: Call) -> Reply:
     engine.pause(PAUSE_NONE, 0)
     return OK
 
@@ -257,11 +259,12 @@ def client_unpause(call: Call) -> Any:
 # --- UNBLOCK ----------------------------------------------------------------------------------------------------------
 
 
-def client_unblock(call: Call) -> Any:
+@command("client|unblock")
+def client_unblock(state: ServerState, call: Call) -> Reply:
     """No command blocks its client yet, so there is never one to wake."""
-    _integer(call.args[2], "ERR value is not an integer or out of range")
+    integer(call.args[2])
     if len(call.args) > 4:
         raise _too_many(call)
     if len(call.args) == 4 and call.args[3].lower() not in (b"timeout", b"error"):
-        raise CommandError("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+        raise CommandError("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
     return 0
