@@ -41,3 +41,18 @@ void scratch_reset(void)
     }
     if (chunks) chunks->used = 0;
 }
+
+struct scratch_mark scratch_mark(void)
+{
+    return (struct scratch_mark){chunks, chunks ? chunks->used : 0};
+}
+
+void scratch_rewind(struct scratch_mark m)
+{
+    while (chunks && chunks != m.chunk && chunks->next) {
+        struct chunk *next = chunks->next;
+        free(chunks);
+        chunks = next;
+    }
+    if (chunks) chunks->used = chunks == m.chunk ? m.used : 0;
+}

@@ -195,6 +195,13 @@ shm_off txn_realloc(struct txn *t, shm_off off, uint64_t old_size, uint64_t new_
 /* Per-command private memory, 16-aligned, gone after the command; may leave through txn_fail inside a bracket. */
 void *scratch_alloc(size_t n);
 void scratch_reset(void);
+/* Gives back what was allocated since the mark: for walks over values larger than scratch memory should be. */
+struct scratch_mark {
+    void *chunk;
+    size_t used;
+};
+struct scratch_mark scratch_mark(void);
+void scratch_rewind(struct scratch_mark m);
 
 /* ---- the log ---- */
 static ALWAYS_INLINE bool log_on(void)

@@ -1,0 +1,40 @@
+/* snap/rdb_load.h - values from RDB records and DUMP payloads: every value type of RDB versions 1 to 12 but modules'.
+ *
+ * Nothing in the input is trusted: wrong lengths, broken listpacks, members twice and the like are refused, never followed. With in->deep
+ * unset, listpacks and the like are still checked entry by entry where our own code would follow them.
+ */
+#ifndef SHOAL_SNAP_RDB_LOAD_H
+#define SHOAL_SNAP_RDB_LOAD_H
+
+#include "keyspace/keyspace.h"
+#include "snap/rdb_in.h"
+
+enum rdb_result {
+    RDB_LOADED,
+    RDB_IS_BAD,   /* refused; what it has built so far is rolled back by the caller (savepoint or abort) */
+    RDB_IS_EMPTY, /* a collection without elements: not to be kept; nothing is left of it */
+};
+
+/* Can values of this type byte be read? */
+bool rdb_type_known(unsigned type);
+
+/* Reads the value after type byte (and key) and puts it under k, in place of what is there, without expiry. Needs the key's stripe and an
+ * open transaction. *e (may be NULL) is the new entry. Scratch memory used on the way is given back. */
+enum rdb_result rdb_load_object(struct rdb_in *in, unsigned type, struct txn *t, const struct key *k, struct entry **e);
+
+/* Reads over a value without keeping it; false: bad. */
+bool rdb_skip_object(struct rdb_in *in, unsigned type);
+
+/* ---- one file per type: builds the value in the arena ---- */
+struct rdb_value {
+    enum obj_type type;
+    enum encoding enc;
+    shm_off root;
+};
+enum rdb_result rdb_load_list(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v);
+enum rdb_result rdb_load_set(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v);
+enum rdb_result rdb_load_zset(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v);
+enum rdb_result rdb_load_hash(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v);
+enum rdb_result rdb_load_stream(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v);
+
+#endif
