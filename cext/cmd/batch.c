@@ -7,6 +7,7 @@
 #include <setjmp.h>
 
 #include "cmd/dispatch.h"
+#include "cmd/monitor.h"
 #include "cmd/propagate.h"
 
 void batch_add(struct batch *b, const struct slice *argv, uint32_t argc, size_t end)
@@ -110,6 +111,16 @@ static void prepare(struct run *r, const struct batch_command *k)
     r->mark = c->out->len;
 }
 
+/* `before`: the mode when the command began. CLIENT REPLY ON answers even when this reply was to be skipped. */
+static COLD void apply_reply_mode(struct cmd *c, uint8_t before, size_t mark)
+{
+    uint8_t *mode = &c->client->reply_mode;
+    bool skip = before == CLIENT_REPLY_SKIP && *mode == CLIENT_REPLY_SKIP;
+    if (skip || *mode == CLIENT_REPLY_OFF) reply_rewind(c->out, mark);
+    if (skip) *mode = CLIENT_REPLY_ON;
+    if (*mode == CLIENT_REPLY_SKIP_NEXT) *mode = CLIENT_REPLY_SKIP;
+}
+
 /* Everything that may stand in the way is looked at. False: the command waits (it is not consumed). */
 static bool general_way(struct run *r)
 {
@@ -120,17 +131,15 @@ static bool general_way(struct run *r)
     if (v == VERDICT_HELD) return false;
     if (v == VERDICT_RUN) {
         atomic_store_explicit(&cl->record->command, c->spec->index + 1, memory_order_relaxed);
-        if (unlikely(dispatch_monitor != NULL)) dispatch_monitor(c);
         dispatch_general(c, r->all);
+        if (monitor_any()) monitor_command(c);
         my_txn.on_fail = &r->failed; /* EXEC and others bring their own */
         dispatch_account(c, &r->clock);
     } else if (c->out->errors != r->clock.errors) {
         stat_add(STAT_ERRORS, c->out->errors - r->clock.errors);
         r->clock.errors = c->out->errors;
     }
-    if (unlikely(mode == CLIENT_REPLY_SKIP || cl->reply_mode == CLIENT_REPLY_OFF)) reply_rewind(c->out, r->mark);
-    if (unlikely(mode == CLIENT_REPLY_SKIP && cl->reply_mode == mode)) cl->reply_mode = CLIENT_REPLY_ON;
-    if (unlikely(cl->reply_mode == CLIENT_REPLY_SKIP_NEXT)) cl->reply_mode = CLIENT_REPLY_SKIP;
+    if (unlikely(mode != CLIENT_REPLY_ON || cl->reply_mode != mode)) apply_reply_mode(c, mode, r->mark);
     scratch_reset();
     r->gate = dispatch_gate(cl);
     ks_no_touch = cl->flags & CLIENT_FLAG_NO_TOUCH;

@@ -6,6 +6,7 @@
 #include "cmd/auth.h"
 #include "cmd/connection.h"
 #include "cmd/handlers.h"
+#include "cmd/monitor.h"
 
 void cmd_ping(struct cmd *c)
 {
@@ -46,11 +47,12 @@ void cmd_reset(struct cmd *c)
 {
     struct client *cl = c->client;
     multi_client_closed(cl);
+    monitor_stop(cl);
     client_set_db(cl, 0);
     client_set_resp(cl, c->out, 2);
     client_set_user(cl, NULL, !setting(SET_auth_required));
     client_set_text(cl, CLIENT_TEXT_NAME, SLICE(""));
-    client_set_flags(cl, 0, CLIENT_FLAG_NO_EVICT | CLIENT_FLAG_NO_TOUCH | CLIENT_FLAG_READONLY | CLIENT_FLAG_MONITOR);
+    client_set_flags(cl, 0, CLIENT_FLAG_NO_EVICT | CLIENT_FLAG_NO_TOUCH | CLIENT_FLAG_READONLY);
     cl->reply_mode = CLIENT_REPLY_ON;
     reply_status(c->out, "RESET");
 }

@@ -49,10 +49,13 @@ void cmd_exists(struct cmd *c)
 void cmd_touch(struct cmd *c)
 {
     int64_t found = 0;
+    bool no_touch = ks_no_touch;
+    ks_no_touch = false; /* CLIENT NO-TOUCH does not mean this command */
     for (uint32_t n = 0; n < c->nkeys; n++) {
         struct key k = key_nth(c, n);
         found += ks_read(&k) != NULL;
     }
+    ks_no_touch = no_touch;
     reply_int(c->out, found);
 }
 

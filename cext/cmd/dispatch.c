@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "cmd/handlers.h"
+#include "cmd/monitor.h"
 #include "cmd/multi.h"
 #include "cmd/propagate.h"
 #include "shm/segment.h"
@@ -18,7 +19,6 @@
 
 bool (*dispatch_make_room)(void);
 void (*dispatch_slow)(const struct cmd *c, int64_t ns);
-void (*dispatch_monitor)(const struct cmd *c);
 uint32_t dispatch_ns_left[512];
 uint8_t dispatch_ways[512];
 
@@ -68,7 +68,7 @@ bool dispatch_gate(const struct client *cl)
 {
     const struct seg_header *h = seg();
     return cl->flags & (CLIENT_FLAG_MULTI | CLIENT_FLAG_PUBSUB) || cl->reply_mode != CLIENT_REPLY_ON || needs_auth(cl) ||
-           !word(&h->serving) || word(&h->clients_paused) || word(&h->write_error) || setting(SET_maxmemory) || dispatch_monitor;
+           !word(&h->serving) || word(&h->clients_paused) || word(&h->write_error) || setting(SET_maxmemory) || monitor_any();
 }
 
 /* `error` is the whole text with its code. */
@@ -273,6 +273,7 @@ void dispatch_run(struct cmd *c)
     dispatch_clock_start(&clock, c->out);
     c->spec->handler(c);
     if (c->spec->flags & CMD_WRITE) cmd_log_sent(c);
+    if (monitor_any()) monitor_command(c);
     if (c->dirty) stat_add(STAT_DIRTY, c->dirty);
     stat_add(STAT_COMMANDS, 1);
     dispatch_account(c, &clock);

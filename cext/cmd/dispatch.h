@@ -56,7 +56,6 @@ extern bool (*dispatch_make_room)(void);
 /* A slow command goes to its log (net/slow.c). */
 extern void (*dispatch_slow)(const struct cmd *c, int64_t ns);
 /* A command goes to those who MONITOR; NULL = nobody does. */
-extern void (*dispatch_monitor)(const struct cmd *c);
 
 /* ---- between batch.c and dispatch.c ---- */
 

@@ -88,7 +88,7 @@ static bool step_in_txn(uint32_t stripe, uint32_t db, uint32_t now, uint32_t *re
 uint32_t ks_expire_cycle(uint32_t share, uint32_t shares, uint32_t budget_us)
 {
     static uint32_t at; /* private: where this process's last cycle ended */
-    if (!ks_expiry_on || !setting(SET_active_expire_enabled)) return 0;
+    if (!ks_expiry_on || !setting(SET_active_expire_enabled) || ks_expire_held()) return 0;
     int64_t deadline = clock_mono_us() + budget_us;
     uint32_t removed = 0, now = expire_unit(ks_now_ms());
     const struct keyspace *ks = shm_ptr(seg()->keyspace);

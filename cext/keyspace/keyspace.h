@@ -108,6 +108,11 @@ bool ks_check(char *err, size_t errlen);
 extern void (*ks_expired_hook)(struct txn *t, const struct key *k);
 /* False while a log is replayed: keys whose time is over are served like others until their DEL comes. */
 extern bool ks_expiry_on;
+/* CLIENT PAUSE: nothing is removed because its time is over, so that a paused dataset stays as it is. */
+static ALWAYS_INLINE bool ks_expire_held(void)
+{
+    return atomic_load_explicit(&seg()->clients_paused, memory_order_relaxed) != 0;
+}
 /* True while the current client asked not to touch access clocks (CLIENT NO-TOUCH). */
 extern bool ks_no_touch;
 /* At most budget_us of active expiry over this process's share of the stripes; each step is a transaction of its own, so the caller

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cmd/monitor.h"
 #include "cmd/multi.h"
 #include "net/output.h"
 #include "net/worker.h"
@@ -59,8 +60,9 @@ void client_records_sweep(uint32_t slot)
 {
     for (uint32_t i = 0; i < seg()->clients_max; i++) {
         struct client_record *r = client_record_at(i);
-        if (atomic_load_explicit(&r->id, memory_order_relaxed) && atomic_load_explicit(&r->slot, memory_order_relaxed) == slot)
-            atomic_store_explicit(&r->id, 0, memory_order_release);
+        if (!atomic_load_explicit(&r->id, memory_order_relaxed) || atomic_load_explicit(&r->slot, memory_order_relaxed) != slot) continue;
+        if (atomic_fetch_and(&r->flags, ~(uint32_t)CLIENT_FLAG_MONITOR) & CLIENT_FLAG_MONITOR) atomic_fetch_sub(&seg()->monitors, 1);
+        atomic_store_explicit(&r->id, 0, memory_order_release);
     }
 }
 
@@ -174,6 +176,7 @@ static void unlink_client(struct client *c)
 void client_destroy(struct client *c)
 {
     multi_client_closed(c);
+    monitor_stop(c);
     if (c->fd >= 0) {
         unlink_client(c);
         atomic_store_explicit(&c->record->id, 0, memory_order_release);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/ticks.h"
 #include "keyspace/keyspace.h"
+#include "cmd/monitor.h"
 #include "keyspace/lazy.h"
 #include "net/accept.h"
 #include "net/engine_hooks.h"
@@ -133,6 +134,12 @@ static void release_held(void)
 
 void worker_nudge(void) { release_held(); }
 
+static void deliver_to_monitors(const void *line, size_t n)
+{
+    for (struct client *c = clients_first; c; c = c->next)
+        if (c->flags & CLIENT_FLAG_MONITOR) client_push(c, line, n);
+}
+
 static void on_message(const struct inbox_message *m, const void *p)
 {
     uint64_t id = 0;
@@ -147,6 +154,9 @@ static void on_message(const struct inbox_message *m, const void *p)
         break;
     case INBOX_NUDGE:
         release_held();
+        break;
+    case INBOX_MONITOR:
+        deliver_to_monitors(p, m->bytes);
         break;
     case INBOX_PAD:
     case INBOX_UNBLOCK:
@@ -212,6 +222,7 @@ int worker_init(void)
 {
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd < 0) return -1;
+    monitor_deliver = deliver_to_monitors;
     reply_init(&worker_reply);
     input_init();
     accept_init();

@@ -25,6 +25,7 @@ enum inbox_kind {
     INBOX_PUBLISH,     /* a published message (pub/sub) */
     INBOX_PUSH,        /* uint64_t client id, then RESP bytes for its output */
     INBOX_PYTHON,      /* bytes for py_control() */
+    INBOX_MONITOR,     /* a line for this worker's monitors */
 };
 
 struct inbox_message {

@@ -116,6 +116,8 @@ struct seg_header {
     _Atomic uint32_t clients_paused;   /* 0 none, 1 writes, 2 all */
     _Atomic uint32_t write_error;      /* why writes are refused (MISCONF): 0 = they are not, 1 = a save failed, 2 = the log cannot be written */
     _Atomic int64_t pause_until_ms;
+    _Atomic uint32_t monitors;         /* connections in MONITOR, of all workers */
+    _Atomic uint32_t pad3;
     _Atomic uint64_t deaths[8];        /* unexpected deaths by process kind */
     _Atomic uint64_t slow_next;        /* id of the next entry of the slow log (net/slow.h) */
     _Atomic uint64_t slow_first;       /* ids below were forgotten by SLOWLOG RESET */
