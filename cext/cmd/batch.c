@@ -9,6 +9,7 @@
 #include "cmd/dispatch.h"
 #include "cmd/monitor.h"
 #include "cmd/propagate.h"
+#include "keyspace/optimistic.h"
 
 void batch_add(struct batch *b, const struct slice *argv, uint32_t argc, size_t end)
 {
@@ -75,14 +76,38 @@ struct run { /* one batch_run(): what must survive a longjmp lies here */
     uint32_t i, tries;
     size_t mark;
     bool all, gate;
+    uint32_t access_clock; /* optimistic_clock() of the client */
     struct key_ref one;
     jmp_buf failed;
 };
 
-static ALWAYS_INLINE void short_way(struct cmd *c, const struct batch_command *k)
+/* GET without the lock. False: nothing was replied, take it. */
+static ALWAYS_INLINE bool get_unlocked(struct cmd *c, const struct batch_command *k, uint32_t clock)
+{
+    const struct key key = {k->argv[1], k->hash, c->db};
+    struct optimistic_read r;
+    enum optimistic o = optimistic_find(&r, &key, clock);
+    struct slice value;
+    if (o == OPTIMISTIC_UNSURE || (o == OPTIMISTIC_FOUND && !optimistic_string(&r, &value))) return false;
+    size_t mark = reply_mark(c->out);
+    if (o == OPTIMISTIC_FOUND)
+        reply_slice(c->out, value);
+    else
+        reply_null(c->out);
+    if (unlikely(!optimistic_confirm(&r))) {
+        reply_rewind(c->out, mark);
+        stat_add(STAT_OPTIMISTIC_RETRIES, 1);
+        return false;
+    }
+    stat_add(o == OPTIMISTIC_FOUND ? STAT_HITS : STAT_MISSES, 1);
+    return true;
+}
+
+static ALWAYS_INLINE void short_way(struct cmd *c, const struct batch_command *k, uint32_t clock)
 {
     struct txn *t = c->txn;
-    if (k->way == BATCH_READ) {
+    if (k->way == BATCH_GET && likely(clock != OPTIMISTIC_CLOCK_UNSURE) && get_unlocked(c, k, clock)) return;
+    if (k->way != BATCH_WRITE) {
         txn_lock_stripe(t, stripe_of(k->hash));
         k->spec->handler(c);
         txn_unlock(t);
@@ -174,6 +199,7 @@ uint32_t batch_run(struct batch *b, struct client *cl, struct reply *out, size_t
     r.i = r.tries = 0;
     r.all = false;
     r.gate = dispatch_gate(cl);
+    r.access_clock = optimistic_clock(cl->flags & CLIENT_FLAG_NO_TOUCH);
     *held = false;
     ks_no_touch = cl->flags & CLIENT_FLAG_NO_TOUCH;
     if (b->count > 1) fetch_ahead(b, cl->db);
@@ -190,7 +216,7 @@ uint32_t batch_run(struct batch *b, struct client *cl, struct reply *out, size_t
         if (likely(k->way != BATCH_GENERAL && !r.gate && !r.all)) {
             r.one = (struct key_ref){(uint32_t)k->spec->one_key, k->hash};
             r.c.nkeys = 1;
-            short_way(&r.c, k);
+            short_way(&r.c, k, r.access_clock);
             dispatch_account(&r.c, &r.clock);
         } else {
             if (unlikely(!general_way(&r))) {

@@ -49,6 +49,7 @@ void dispatch_init(void)
         const struct command *s = command_at(i);
         if (!s->handler || !s->one_key || s->flags & never) continue;
         dispatch_ways[i] = s->flags & CMD_WRITE ? BATCH_WRITE : s->flags & CMD_READONLY ? BATCH_READ : BATCH_GENERAL;
+        if (s->handler == cmd_get) dispatch_ways[i] = BATCH_GET;
     }
     for (size_t i = 0; i < ARRAY_LEN(subscriber); i++) {
         const struct command *s = command_by_name((struct slice){(const uint8_t *)subscriber[i], strlen(subscriber[i])});

@@ -19,7 +19,8 @@
 
 #define BATCH_MAX 64u
 
-enum batch_way { BATCH_GENERAL, BATCH_READ, BATCH_WRITE }; /* READ and WRITE: one key, the short way is possible */
+/* All but GENERAL: one key, the short way is possible. GET: may be answered without the lock (keyspace/optimistic.h). */
+enum batch_way { BATCH_GENERAL, BATCH_READ, BATCH_WRITE, BATCH_GET };
 
 struct batch_command {
     const struct slice *argv;
