@@ -1,0 +1,707 @@
+"""The C data plane, typed. The only module that touches cffi.
+
+Called by the supervisor (segment, instance), by each worker (serve) and by Python commands (`Call`, clients, statistics).
+Bytes stay bytes. Nothing here may raise into C: callbacks catch everything.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shoal._engine import ffi, lib
+
+from shoal import log
+from shoal.errors import CommandError
+
+BLOB_CONFIG = 0
+BLOB_STATE = 1
+"""What the supervisor tells everybody about itself: files, sockets, executable (see shoal.state)."""
+
+KIND_SUPERVISOR, KIND_WORKER, KIND_LOG_WRITER, KIND_PERSISTENCE = 1, 2, 3, 4
+
+_ERR_LEN = 512
+
+
+class EngineError(Exception):
+    """What the engine said when it could not do something."""
+
+
+def _text(pointer: Any) -> str:
+    return "" if pointer == ffi.NULL else ffi.string(pointer).decode("latin-1")
+
+
+def _check(result: int, err: Any) -> int:
+    if result < 0:
+        raise EngineError(ffi.string(err).decode("utf-8", "replace") or "unknown error")
+    return result
+
+
+# --- the segment ------------------------------------------------------------------------------------------------------
+
+
+def segment_size(arena: int, databases: int, workers: int, clients: int) -> int:
+    """Bytes of the sparse file."""
+    return int(lib.engine_segment_size(arena, databases, workers, clients))
+
+
+def segment_create(fd: int, arena: int, initial: int, databases: int, workers: int, clients: int) -> None:
+    err = ffi.new("char[]", _ERR_LEN)
+    _check(lib.engine_segment_create(fd, arena, initial, databases, workers, clients, err, _ERR_LEN), err)
+
+
+def segment_map(fd: int) -> None:
+    err = ffi.new("char[]", _ERR_LEN)
+    _check(lib.engine_segment_map(fd, err, _ERR_LEN), err)
+
+
+def segment_unmap() -> None:
+    lib.engine_segment_unmap()
+
+
+def segment_grow() -> int:
+    """1 grew, 0 as large as it may become, -1 shared memory is full."""
+    return int(lib.engine_segment_grow())
+
+
+def grow_wait(ms: int) -> bool:
+    """Sleeps until somebody needs the arena to grow."""
+    return bool(lib.engine_grow_wait(ms))
+
+
+def check() -> None:
+    err = ffi.new("char[]", _ERR_LEN)
+    _check(lib.engine_check(err, _ERR_LEN), err)
+
+
+def commit_rings() -> bool:
+    return int(lib.engine_commit_rings()) == 0
+
+
+def instance_begin(run_id: str, workers: int) -> int:
+    """Returns how many slots of an earlier instance had to be repaired."""
+    return int(lib.engine_instance_begin(run_id.encode(), workers))
+
+
+def instance_end(clean: bool) -> None:
+    lib.engine_instance_end(int(clean))
+
+
+def count_death(kind: int) -> None:
+    lib.engine_count_death(kind)
+
+
+_NO_WORD = -(2**63)
+
+
+def word(name: str) -> int:
+    """A word of the segment's header; see engine.h for the names."""
+    value = int(lib.engine_word(name.encode()))
+    if value == _NO_WORD:
+        raise KeyError(name)
+    return value
+
+
+def set_word(name: str, value: int) -> None:
+    if lib.engine_set_word(name.encode(), value) != 0:
+        raise KeyError(name)
+
+
+def run_id() -> str:
+    return _text(lib.engine_run_id())
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    index: int
+    pid: int
+    kind: int
+    ready: bool
+    clients: int
+    started_ms: int
+    births: int
+    loop_epoch: int
+    status: int
+    used_bytes: int
+
+
+def slots() -> Iterator[Slot]:
+    row = ffi.new("struct engine_slot *")
+    for i in range(lib.engine_slots()):
+        if lib.engine_slot_get(i, row) == 0:
+            yield Slot(
+                row.index, row.pid, row.kind, bool(row.ready), row.clients, row.started_ms, row.births, row.loop_epoch,
+                row.status, row.used_bytes,
+            )  # fmt: skip
+
+
+def slot(index: int) -> Slot | None:
+    return next((s for s in slots() if s.index == index), None)
+
+
+# --- settings and blobs -----------------------------------------------------------------------------------------------
+
+
+def setting_names() -> list[str]:
+    return [_text(lib.engine_setting_name(i)) for i in range(lib.engine_setting_count())]
+
+
+def setting_index(name: str) -> int:
+    return int(lib.engine_setting_index(name.encode()))
+
+
+def setting_get(name: str) -> int:
+    return int(lib.engine_setting_get(setting_index(name)))
+
+
+def setting_set(name: str, value: int) -> bool:
+    """False when C has no such setting."""
+    index = setting_index(name)
+    if index >= 0:
+        lib.engine_setting_set(index, value)
+    return index >= 0
+
+
+def blob_version(which: int) -> int:
+    return int(lib.engine_blob_version(which))
+
+
+def blob_read(which: int) -> tuple[bytes, int]:
+    """The bytes and their version."""
+    version = ffi.new("uint64_t *")
+    cap = 64 << 10
+    while True:
+        buf = ffi.new("char[]", cap)
+        size = int(lib.engine_blob_read(which, buf, cap, version))
+        if size <= cap:
+            return bytes(ffi.buffer(buf, size)), int(version[0])
+        cap = size
+
+
+def blob_write(which: int, data: bytes, expect: int) -> bool:
+    """False when somebody else wrote since version `expect`."""
+    result = int(lib.engine_blob_write(which, data, len(data), expect))
+    if result == -2:
+        raise EngineError("too large for the shared segment")
+    return result == 0
+
+
+# --- statistics -------------------------------------------------------------------------------------------------------
+
+
+def stat_names() -> list[str]:
+    return [_text(lib.engine_stat_name(i)) for i in range(lib.engine_stat_count())]
+
+
+def stats() -> dict[str, int]:
+    """All counters' sums, by their C names in lower case and by their names in INFO."""
+    found: dict[str, int] = {}
+    for i in range(lib.engine_stat_count()):
+        total = int(lib.engine_stat_total(i))
+        found[_text(lib.engine_stat_name(i))] = total
+        field = _text(lib.engine_stat_field(i))
+        if field:
+            found[field] = total
+    return found
+
+
+def stat_slot(slot_index: int, name: str) -> int:
+    names = stat_names()
+    return int(lib.engine_stat_slot(slot_index, names.index(name))) if name in names else 0
+
+
+def stats_reset() -> None:
+    lib.engine_stats_reset()
+
+
+@dataclass(frozen=True, slots=True)
+class CommandStats:
+    calls: int
+    usec: int
+    rejected: int
+    failed: int
+
+
+def command_stats(index: int) -> CommandStats:
+    row = ffi.new("struct engine_command_stats *")
+    lib.engine_command_stats(index, row)
+    return CommandStats(int(row.calls), int(row.usec), int(row.rejected), int(row.failed))
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    used: int
+    committed: int
+    arena_size: int
+    overhead: int
+    segment: int
+
+
+def memory() -> Memory:
+    row = ffi.new("struct engine_memory *")
+    lib.engine_memory(row)
+    return Memory(max(int(row.used), 0), int(row.committed), int(row.arena_size), int(row.overhead), int(row.segment))
+
+
+def db_size(db: int) -> int:
+    return int(lib.engine_db_size(db))
+
+
+def db_expires(db: int) -> int:
+    return int(lib.engine_db_expires(db))
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """An entry of the slow log (kind 0) or a latency event (kind 1)."""
+
+    id: int
+    time: int
+    usec: int
+    kind: int
+    address: bytes
+    name: bytes
+    args: tuple[bytes, ...]
+
+
+def slow_entries() -> list[Slow]:
+    """Of all slots, newest first."""
+    found: list[Slow] = []
+    head = int(ffi.sizeof("struct engine_slow"))
+    for index in range(lib.engine_slots()):
+        need = int(lib.engine_slow_read(index, ffi.NULL, 0))
+        if not need:
+            continue
+        cap = need + (64 << 10)
+        buf = ffi.new("char[]", cap)
+        size = min(int(lib.engine_slow_read(index, buf, cap)), cap)
+        raw = bytes(ffi.buffer(buf, size))
+        place = 0
+        while place + head <= size:
+            entry = ffi.new("struct engine_slow *")
+            ffi.memmove(entry, raw[place : place + head], head)
+            if entry.size < head:
+                break
+            strings, at = [], place + head
+            for _ in range(entry.argc + 2):
+                n = int.from_bytes(raw[at : at + 4], "little")
+                strings.append(raw[at + 4 : at + 4 + n])
+                at += 4 + n
+            found.append(
+                Slow(int(entry.id), entry.time_s, entry.usec, entry.kind, strings[0], strings[1], tuple(strings[2:]))
+            )
+            place += int(entry.size)
+    return sorted(found, key=lambda e: -e.id)
+
+
+def slow_next() -> int:
+    return int(lib.engine_slow_next())
+
+
+# --- clients ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    id: int
+    slot: int
+    flags: int
+    db: int
+    resp: int
+    command: int
+    watches: int
+    fd: int
+    subscriptions: int
+    pattern_subscriptions: int
+    shard_subscriptions: int
+    multi: int
+    age_ms: int
+    idle_ms: int
+    query_bytes: int
+    query_free: int
+    argv_bytes: int
+    multi_bytes: int
+    reply_bytes: int
+    output_list_bytes: int
+    output_list_length: int
+    net_in: int
+    net_out: int
+    commands: int
+    user: bytes
+    name: bytes
+    lib_name: bytes
+    lib_version: bytes
+    addr: bytes
+    laddr: bytes
+
+
+_CLIENT_TEXTS = {"user", "name", "lib_name", "lib_version", "addr", "laddr"}
+
+
+def client(record: int) -> Client | None:
+    row = ffi.new("struct engine_client *")
+    if lib.engine_client_get(record, row) != 1:
+        return None
+    values = {
+        name: ffi.string(getattr(row, name)) if name in _CLIENT_TEXTS else int(getattr(row, name))
+        for name in Client.__slots__
+    }
+    return Client(**values)
+
+
+def clients() -> list[Client]:
+    """Of all workers, oldest first."""
+    found = [c for i in range(lib.engine_client_records()) if (c := client(i)) is not None]
+    return sorted(found, key=lambda c: c.id)
+
+
+def client_count() -> int:
+    return int(lib.engine_clients())
+
+
+def client_kill(client_id: int) -> int:
+    return int(lib.engine_client_kill(client_id))
+
+
+def pause(what: int, until_ms: int) -> None:
+    lib.engine_pause(what, until_ms)
+
+
+# --- the command table ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of commands.def."""
+
+    index: int
+    name: str
+    fullname: str
+    container: str
+    group: str
+    flag_words: str
+    tips: str
+    acl_words: str
+    keyspec_words: str
+    since: str
+    complexity: str
+    summary: str
+    usage: str
+    deprecated_since: str
+    deprecated_instead: str
+    flags: int
+    acl: int
+    arity: int
+    key_first: int
+    key_last: int
+    key_step: int
+    container_index: int
+    subcommands: int
+    python: bool
+    alone: bool
+
+
+_ROW_TEXTS = (
+    "name fullname container group flag_words tips acl_words keyspec_words since complexity summary usage "
+    "deprecated_since deprecated_instead"
+).split()
+
+
+def _row(index: int) -> Row:
+    raw = ffi.new("struct engine_command *")
+    if lib.engine_command_get(index, raw) != 0:
+        raise IndexError(index)
+    values: dict[str, Any] = {name: _text(getattr(raw, name)) for name in _ROW_TEXTS}
+    for name in Row.__slots__:
+        if name not in values:
+            values[name] = int(getattr(raw, name))
+    values["python"], values["alone"] = bool(raw.python), bool(raw.alone)
+    return Row(**values)
+
+
+_rows: list[Row] = []
+
+
+def rows() -> list[Row]:
+    """The whole table; it never changes while a process lives."""
+    if not _rows:
+        _rows.extend(_row(i) for i in range(lib.engine_command_count()))
+    return _rows
+
+
+def _argv(args: Sequence[bytes]) -> tuple[Any, Any, list[Any]]:
+    keep = [ffi.from_buffer("char[]", a) if a else ffi.new("char[1]") for a in args]
+    return ffi.new("const char *[]", keep), ffi.new("size_t[]", [len(a) for a in args]), keep
+
+
+def command_find(args: Sequence[bytes]) -> Row | None:
+    """The row that a call would run."""
+    argv, lens, _keep = _argv(args)
+    index = int(lib.engine_command_find(len(args), argv, lens))
+    return None if index < 0 else rows()[index]
+
+
+def command_keys(row: Row, args: Sequence[bytes]) -> list[tuple[int, int]] | None:
+    """Positions and flags of the keys of a call; None: invalid arguments."""
+    argv, lens, _keep = _argv(args)
+    cap = len(args) + 1
+    positions, flags = ffi.new("uint32_t[]", cap), ffi.new("uint32_t[]", cap)
+    count = int(lib.engine_command_keys(row.index, len(args), argv, lens, positions, flags, cap))
+    return None if count < 0 else [(positions[i], flags[i]) for i in range(min(count, cap))]
+
+
+def acl_categories() -> list[str]:
+    found: list[str] = []
+    while (name := lib.engine_acl_category(len(found))) != ffi.NULL:
+        found.append(_text(name))
+    return found
+
+
+# --- a Python command -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A simple string reply."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """Text that RESP3 clients get with its format."""
+
+    text: bytes | str
+    format: str = "txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """RESP already."""
+
+    data: bytes
+
+
+class NullArray:
+    """`*-1` for RESP2, null for RESP3."""
+
+
+class Error(str):
+    """An error as an element of a reply."""
+
+
+OK = Status("OK")
+NULL_ARRAY = NullArray()
+
+
+class Call:
+    """One call of a Python command: its arguments and where the reply goes. Valid only while the command runs."""
+
+    __slots__ = ("_c", "args", "row")
+
+    def __init__(self, c: Any) -> None:
+        self._c = c
+        self.row = rows()[lib.cmd_index(c)]
+        size = ffi.new("size_t *")
+        self.args: list[bytes] = []
+        for i in range(lib.cmd_argc(c)):
+            p = lib.cmd_arg(c, i, size)
+            self.args.append(bytes(ffi.buffer(p, size[0])) if size[0] else b"")
+
+    @property
+    def db(self) -> int:
+        return int(lib.cmd_db(self._c))
+
+    @property
+    def resp(self) -> int:
+        return int(lib.cmd_resp(self._c))
+
+    @property
+    def in_exec(self) -> bool:
+        return bool(lib.cmd_in_exec(self._c))
+
+    @property
+    def client_id(self) -> int:
+        return int(lib.cmd_client_id(self._c))
+
+    @property
+    def client(self) -> Client | None:
+        return client(int(lib.cmd_client_record(self._c)))
+
+    def authenticate(self, user: bytes = b"") -> None:
+        lib.cmd_client_authenticate(self._c, user, len(user))
+
+    def close(self, after_reply: bool) -> None:
+        lib.cmd_client_close(self._c, int(after_reply))
+
+    def reply(self, value: Any) -> None:
+        """Any Python value: str and bytes are bulk strings, dict a map, set a set, None null, exceptions errors."""
+        writer = _WRITERS.get(type(value))
+        if writer is None:
+            raise TypeError(f"no reply is made of {type(value).__name__}")
+        writer(self._c, value)
+
+    def error(self, text: str) -> None:
+        data = text.encode("latin-1", "replace")
+        lib.cmd_reply_error(self._c, data, len(data))
+
+
+def _write(c: Any, value: Any) -> None:
+    _WRITERS[type(value)](c, value)
+
+
+def _write_bulk(c: Any, value: bytes) -> None:
+    lib.cmd_reply_bulk(c, value, len(value))
+
+
+def _write_text(c: Any, value: str) -> None:
+    _write_bulk(c, value.encode("utf-8", "surrogateescape"))
+
+
+def _write_int(c: Any, value: int) -> None:
+    lib.cmd_reply_int(c, value)
+
+
+def _write_list(c: Any, value: Sequence[Any]) -> None:
+    lib.cmd_reply_array(c, len(value))
+    for item in value:
+        _write(c, item)
+
+
+def _write_map(c: Any, value: dict[Any, Any]) -> None:
+    lib.cmd_reply_map(c, len(value))
+    for key, item in value.items():
+        _write(c, key)
+        _write(c, item)
+
+
+def _write_set(c: Any, value: frozenset[Any]) -> None:
+    lib.cmd_reply_set(c, len(value))
+    for item in sorted(value):
+        _write(c, item)
+
+
+def _write_status(c: Any, value: Status) -> None:
+    data = value.text.encode()
+    lib.cmd_reply_status(c, data, len(data))
+
+
+def _write_verbatim(c: Any, value: Verbatim) -> None:
+    data = value.text.encode("utf-8", "surrogateescape") if isinstance(value.text, str) else value.text
+    lib.cmd_reply_verbatim(c, value.format.encode(), data, len(data))
+
+
+def _write_error(c: Any, value: Error) -> None:
+    data = value.encode("latin-1", "replace")
+    lib.cmd_reply_error(c, data, len(data))
+
+
+_WRITERS: dict[type, Callable[[Any, Any], None]] = {
+    bytes: _write_bulk,
+    str: _write_text,
+    int: _write_int,
+    bool: lambda c, v: lib.cmd_reply_bool(c, int(v)),
+    float: lambda c, v: lib.cmd_reply_double(c, v),
+    list: _write_list,
+    tuple: _write_list,
+    dict: _write_map,
+    set: _write_set,
+    frozenset: _write_set,
+    Status: _write_status,
+    Verbatim: _write_verbatim,
+    Error: _write_error,
+    Raw: lambda c, v: lib.cmd_reply_raw(c, v.data, len(v.data)),
+    NullArray: lambda c, v: lib.cmd_reply_null_array(c),
+    type(None): lambda c, v: lib.cmd_reply_null(c),
+}
+
+
+# --- a worker's life --------------------------------------------------------------------------------------------------
+
+_on_command: Callable[[Call], Any] | None = None
+_on_control: Callable[[], None] | None = None
+_on_tick: Callable[[], None] | None = None
+
+
+@ffi.def_extern()  # type: ignore[untyped-decorator]
+def py_command(c: Any) -> None:
+    """A handler answers a value, which becomes the reply; None means that it has replied itself."""
+    try:
+        call = Call(c)
+        try:
+            assert _on_command is not None
+            value = _on_command(call)
+            if value is not None:
+                call.reply(value)
+        except CommandError as e:
+            call.error(str(e))
+    except Exception as e:
+        log.warning(f"Python command failed: {traceback.format_exc()}")
+        data = f"ERR internal error: {type(e).__name__}".encode()
+        lib.cmd_reply_error(c, data, len(data))
+
+
+@ffi.def_extern()  # type: ignore[untyped-decorator]
+def py_control() -> None:
+    _guarded(_on_control)
+
+
+@ffi.def_extern()  # type: ignore[untyped-decorator]
+def py_tick() -> None:
+    _guarded(_on_tick)
+
+
+def _guarded(function: Callable[[], None] | None) -> None:
+    try:
+        if function is not None:
+            function()
+    except Exception:
+        log.warning(f"Unexpected error: {traceback.format_exc()}")
+
+
+def callbacks(command: Callable[[Call], Any], control: Callable[[], None], tick: Callable[[], None]) -> None:
+    """What this process does for Python commands, control messages and timers."""
+    global _on_command, _on_control, _on_tick
+    _on_command, _on_control, _on_tick = command, control, tick
+    lib.engine_callbacks(lib.py_command, lib.py_control, lib.py_tick)
+
+
+def worker_start(slot_index: int, kind: int) -> None:
+    err = ffi.new("char[]", _ERR_LEN)
+    _check(lib.engine_worker_start(slot_index, kind, err, _ERR_LEN), err)
+
+
+def worker_fds(slot_index: int, receive: int, send: int, event: int) -> None:
+    lib.engine_worker_fds(slot_index, receive, send, event)
+
+
+def add_listener(fd: int, unix: bool) -> None:
+    lib.engine_add_listener(fd, int(unix))
+
+
+def remove_listener(fd: int) -> None:
+    lib.engine_remove_listener(fd)
+
+
+def set_control(fd: int) -> None:
+    lib.engine_set_control(fd)
+
+
+def serve() -> int:
+    """Serves until told to stop; the reason."""
+    err = ffi.new("char[]", _ERR_LEN)
+    return _check(lib.engine_serve(err, _ERR_LEN), err)
+
+
+def stop(reason: int) -> None:
+    lib.engine_stop(reason)
+
+
+def tick_every(ms: int) -> None:
+    lib.engine_tick_every(ms)
+
+
+def worker_end() -> None:
+    lib.engine_worker_end()
