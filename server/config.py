@@ -7,7 +7,7 @@ save points); if that fails, everything goes back. Every process rereads the blo
 
 from __future__ import annotations
 
-import fnmatch
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -17,7 +17,8 @@ import orjson
 
 from shoal import engine, settings
 from shoal.configfile import parse_words, rewrite
-from shoal.errors import CommandError
+from shoal.globs import glob_match
+from shoal.replies import CommandError
 from shoal.settings import LOOKUP, ROWS, Setting
 
 ApplyHook = Callable[[list[str]], str]
@@ -74,9 +75,18 @@ class Config:
                 if names is None or name.partition(".")[0] in names:
                     engine.setting_set(name, min(value, 2**63 - 1))
             if names is None or "requirepass" in names:
-                engine.setting_set("<auth-required>", int(self.values["requirepass"] != ""))
+                self._write_users()
             if engine.blob_version(engine.BLOB_CONFIG) == version:
                 return
+
+    def _write_users(self) -> None:
+        """The default user's line, which C checks passwords by (cext/cmd/auth.h)."""
+        password = self.values["requirepass"].encode("latin-1")
+        secret = f"#{hashlib.sha256(password).hexdigest()}" if password else "nopass"
+        line = f"user default on {secret} ~* &* +@all\n".encode()
+        while not engine.blob_write(engine.BLOB_USERS, line, engine.blob_version(engine.BLOB_USERS)):
+            pass
+        engine.setting_set("<auth-required>", int(bool(password)))
 
     # --- commands
 
@@ -89,7 +99,11 @@ class Config:
             if not any(c in lowered for c in "*?["):
                 names = [lowered] if lowered in LOOKUP else []
             else:
-                names = [n for n, row in LOOKUP.items() if not row.hidden and glob_match(lowered, n)]
+                names = [
+                    n
+                    for n, row in LOOKUP.items()
+                    if not row.hidden and glob_match(lowered.encode("latin-1"), n.encode())
+                ]
             for name in names:
                 row = LOOKUP[name]
                 found.setdefault(name, row.kind.show(self.values[row.name]))
@@ -133,7 +147,7 @@ class Config:
         """CONFIG REWRITE: a new file beside the old one, then renamed over it."""
         self.refresh()
         if not self.file:
-            raise CommandError("ERR The server is running without a config file")
+            raise CommandError("The server is running without a config file")
         try:
             try:
                 with open(self.file.encode("latin-1"), "rb") as f:
@@ -142,7 +156,7 @@ class Config:
                 old = ""
             _replace_file(self.file, rewrite(old, self.values, ROWS))
         except OSError as e:
-            raise CommandError(f"ERR Rewriting config file: {e.strerror}") from None
+            raise CommandError(f"Rewriting config file: {e.strerror}") from None
 
 
 def _checked_rows(pairs: Sequence[tuple[str, str]], may_protected: bool) -> list[Setting]:
@@ -150,7 +164,7 @@ def _checked_rows(pairs: Sequence[tuple[str, str]], may_protected: bool) -> list
     for name, _ in pairs:
         row = LOOKUP.get(name.lower())
         if row is None:
-            raise CommandError(f"ERR Unknown option or number of arguments for CONFIG SET - '{name}'")
+            raise CommandError(f"Unknown option or number of arguments for CONFIG SET - '{name}'")
         if row.fixed:
             raise _failed(name, "can't set immutable config")
         if row.protected and not may_protected:
@@ -162,7 +176,7 @@ def _checked_rows(pairs: Sequence[tuple[str, str]], may_protected: bool) -> list
 
 
 def _failed(name: str, reason: str) -> CommandError:
-    return CommandError(f"ERR CONFIG SET failed (possibly related to argument '{name}') - {reason}")
+    return CommandError(f"CONFIG SET failed (possibly related to argument '{name}') - {reason}")
 
 
 def _replace_file(path: str, text: str) -> None:
@@ -191,8 +205,3 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def glob_match(pattern: str, name: str) -> bool:
-    """Redis' glob for names that hold no special characters: `[^x]` is its negation."""
-    return fnmatch.fnmatchcase(name, pattern.replace("[^", "[!"))

@@ -6,19 +6,24 @@ Bytes stay bytes. Nothing here may raise into C: callbacks catch everything.
 
 from __future__ import annotations
 
+import functools
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shoal._engine import ffi, lib
-
 from shoal import log
-from shoal.errors import CommandError
+from shoal._engine import ffi, lib
+from shoal.replies import CommandError, Reply, encode
+
+NO_REPLY = object()
+"""What a handler answers whose client gets nothing now."""
 
 BLOB_CONFIG = 0
 BLOB_STATE = 1
-"""What the supervisor tells everybody about itself: files, sockets, executable (see shoal.state)."""
+BLOB_USERS = 2
+BLOB_OBSERVATION = 3
+"""enum blob_id of cext/shm/layout.h; the last is ours alone (LATENCY RESET)."""
 
 KIND_SUPERVISOR, KIND_WORKER, KIND_LOG_WRITER, KIND_PERSISTENCE = 1, 2, 3, 4
 
@@ -372,63 +377,59 @@ def pause(what: int, until_ms: int) -> None:
 # --- the command table ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of commands.def."""
-
-    index: int
-    name: str
-    fullname: str
-    container: str
-    group: str
-    flag_words: str
-    tips: str
-    acl_words: str
-    keyspec_words: str
-    since: str
-    complexity: str
-    summary: str
-    usage: str
-    deprecated_since: str
-    deprecated_instead: str
-    flags: int
-    acl: int
-    arity: int
-    key_first: int
-    key_last: int
-    key_step: int
-    container_index: int
-    subcommands: int
-    python: bool
-    alone: bool
+_ROW_TEXTS = {
+    "name": "name",
+    "fullname": "fullname",
+    "container": "container",
+    "group": "group",
+    "flags": "flag_words",
+    "tips": "tips",
+    "acl": "acl_words",
+    "keys": "keyspec_words",
+    "since": "since",
+    "complexity": "complexity",
+    "summary": "summary",
+    "usage": "usage",
+    "deprecated_since": "deprecated_since",
+    "deprecated_instead": "deprecated_instead",
+}
 
 
-_ROW_TEXTS = (
-    "name fullname container group flag_words tips acl_words keyspec_words since complexity summary usage "
-    "deprecated_since deprecated_instead"
-).split()
-
-
-def _row(index: int) -> Row:
+def command_rows() -> Iterator[dict[str, Any]]:
+    """Every row of commands.def, as the fields of `commands.table.Row`."""
     raw = ffi.new("struct engine_command *")
-    if lib.engine_command_get(index, raw) != 0:
-        raise IndexError(index)
-    values: dict[str, Any] = {name: _text(getattr(raw, name)) for name in _ROW_TEXTS}
-    for name in Row.__slots__:
-        if name not in values:
-            values[name] = int(getattr(raw, name))
-    values["python"], values["alone"] = bool(raw.python), bool(raw.alone)
-    return Row(**values)
+    categories = acl_categories()
+    for index in range(lib.engine_command_count()):
+        lib.engine_command_get(index, raw)
+        fields: dict[str, Any] = {ours: _text(getattr(raw, theirs)) for ours, theirs in _ROW_TEXTS.items()}
+        fields["index"] = int(raw.index)
+        fields["arity"] = int(raw.arity)
+        fields["key_range"] = (int(raw.key_first), int(raw.key_last), int(raw.key_step))
+        fields["flag_bits"] = int(raw.flags)
+        fields["categories"] = tuple(name for i, name in enumerate(categories) if int(raw.acl) >> i & 1)
+        yield fields
 
 
-_rows: list[Row] = []
+@functools.cache
+def python_commands() -> dict[int, str]:
+    """Full names of the rows that run in Python, by index."""
+    raw = ffi.new("struct engine_command *")
+    found: dict[int, str] = {}
+    for index in range(lib.engine_command_count()):
+        if lib.engine_command_get(index, raw) == 0 and raw.python:
+            found[index] = _text(raw.fullname)
+    return found
 
 
-def rows() -> list[Row]:
-    """The whole table; it never changes while a process lives."""
-    if not _rows:
-        _rows.extend(_row(i) for i in range(lib.engine_command_count()))
-    return _rows
+@functools.cache
+def command_names() -> list[str]:
+    """Full names of all rows, by index."""
+    raw = ffi.new("struct engine_command *")
+    found: list[str] = []
+    for index in range(lib.engine_command_count()):
+        lib.engine_command_get(index, raw)
+        found.append(_text(raw.fullname))
+    return found
 
 
 def _argv(args: Sequence[bytes]) -> tuple[Any, Any, list[Any]]:
@@ -436,19 +437,18 @@ def _argv(args: Sequence[bytes]) -> tuple[Any, Any, list[Any]]:
     return ffi.new("const char *[]", keep), ffi.new("size_t[]", [len(a) for a in args]), keep
 
 
-def command_find(args: Sequence[bytes]) -> Row | None:
-    """The row that a call would run."""
+def command_find(args: Sequence[bytes]) -> int:
+    """Index of the row that a call would run; -1: none."""
     argv, lens, _keep = _argv(args)
-    index = int(lib.engine_command_find(len(args), argv, lens))
-    return None if index < 0 else rows()[index]
+    return int(lib.engine_command_find(len(args), argv, lens))
 
 
-def command_keys(row: Row, args: Sequence[bytes]) -> list[tuple[int, int]] | None:
+def command_keys(index: int, args: Sequence[bytes]) -> list[tuple[int, int]] | None:
     """Positions and flags of the keys of a call; None: invalid arguments."""
     argv, lens, _keep = _argv(args)
     cap = len(args) + 1
     positions, flags = ffi.new("uint32_t[]", cap), ffi.new("uint32_t[]", cap)
-    count = int(lib.engine_command_keys(row.index, len(args), argv, lens, positions, flags, cap))
+    count = int(lib.engine_command_keys(index, len(args), argv, lens, positions, flags, cap))
     return None if count < 0 else [(positions[i], flags[i]) for i in range(min(count, cap))]
 
 
@@ -462,48 +462,14 @@ def acl_categories() -> list[str]:
 # --- a Python command -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """A simple string reply."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verbatim:
-    """Text that RESP3 clients get with its format."""
-
-    text: bytes | str
-    format: str = "txt"
-
-
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """RESP already."""
-
-    data: bytes
-
-
-class NullArray:
-    """`*-1` for RESP2, null for RESP3."""
-
-
-class Error(str):
-    """An error as an element of a reply."""
-
-
-OK = Status("OK")
-NULL_ARRAY = NullArray()
-
-
 class Call:
     """One call of a Python command: its arguments and where the reply goes. Valid only while the command runs."""
 
-    __slots__ = ("_c", "args", "row")
+    __slots__ = ("_c", "args", "index")
 
     def __init__(self, c: Any) -> None:
         self._c = c
-        self.row = rows()[lib.cmd_index(c)]
+        self.index = int(lib.cmd_index(c))
         size = ffi.new("size_t *")
         self.args: list[bytes] = []
         for i in range(lib.cmd_argc(c)):
@@ -536,86 +502,16 @@ class Call:
     def close(self, after_reply: bool) -> None:
         lib.cmd_client_close(self._c, int(after_reply))
 
-    def reply(self, value: Any) -> None:
-        """Any Python value: str and bytes are bulk strings, dict a map, set a set, None null, exceptions errors."""
-        writer = _WRITERS.get(type(value))
-        if writer is None:
-            raise TypeError(f"no reply is made of {type(value).__name__}")
-        writer(self._c, value)
+    def reply(self, value: Reply) -> None:
+        self.raw(encode(value, self.resp))
 
-    def error(self, text: str) -> None:
-        data = text.encode("latin-1", "replace")
+    def raw(self, data: bytes) -> None:
+        """RESP already."""
+        lib.cmd_reply_raw(self._c, data, len(data))
+
+    def error(self, line: str) -> None:
+        data = line.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape")
         lib.cmd_reply_error(self._c, data, len(data))
-
-
-def _write(c: Any, value: Any) -> None:
-    _WRITERS[type(value)](c, value)
-
-
-def _write_bulk(c: Any, value: bytes) -> None:
-    lib.cmd_reply_bulk(c, value, len(value))
-
-
-def _write_text(c: Any, value: str) -> None:
-    _write_bulk(c, value.encode("utf-8", "surrogateescape"))
-
-
-def _write_int(c: Any, value: int) -> None:
-    lib.cmd_reply_int(c, value)
-
-
-def _write_list(c: Any, value: Sequence[Any]) -> None:
-    lib.cmd_reply_array(c, len(value))
-    for item in value:
-        _write(c, item)
-
-
-def _write_map(c: Any, value: dict[Any, Any]) -> None:
-    lib.cmd_reply_map(c, len(value))
-    for key, item in value.items():
-        _write(c, key)
-        _write(c, item)
-
-
-def _write_set(c: Any, value: frozenset[Any]) -> None:
-    lib.cmd_reply_set(c, len(value))
-    for item in sorted(value):
-        _write(c, item)
-
-
-def _write_status(c: Any, value: Status) -> None:
-    data = value.text.encode()
-    lib.cmd_reply_status(c, data, len(data))
-
-
-def _write_verbatim(c: Any, value: Verbatim) -> None:
-    data = value.text.encode("utf-8", "surrogateescape") if isinstance(value.text, str) else value.text
-    lib.cmd_reply_verbatim(c, value.format.encode(), data, len(data))
-
-
-def _write_error(c: Any, value: Error) -> None:
-    data = value.encode("latin-1", "replace")
-    lib.cmd_reply_error(c, data, len(data))
-
-
-_WRITERS: dict[type, Callable[[Any, Any], None]] = {
-    bytes: _write_bulk,
-    str: _write_text,
-    int: _write_int,
-    bool: lambda c, v: lib.cmd_reply_bool(c, int(v)),
-    float: lambda c, v: lib.cmd_reply_double(c, v),
-    list: _write_list,
-    tuple: _write_list,
-    dict: _write_map,
-    set: _write_set,
-    frozenset: _write_set,
-    Status: _write_status,
-    Verbatim: _write_verbatim,
-    Error: _write_error,
-    Raw: lambda c, v: lib.cmd_reply_raw(c, v.data, len(v.data)),
-    NullArray: lambda c, v: lib.cmd_reply_null_array(c),
-    type(None): lambda c, v: lib.cmd_reply_null(c),
-}
 
 
 # --- a worker's life --------------------------------------------------------------------------------------------------
@@ -627,16 +523,16 @@ _on_tick: Callable[[], None] | None = None
 
 @ffi.def_extern()  # type: ignore[untyped-decorator]
 def py_command(c: Any) -> None:
-    """A handler answers a value, which becomes the reply; None means that it has replied itself."""
+    """A handler answers a value, which becomes the reply, or NO_REPLY."""
     try:
         call = Call(c)
         try:
             assert _on_command is not None
             value = _on_command(call)
-            if value is not None:
+            if value is not NO_REPLY:
                 call.reply(value)
         except CommandError as e:
-            call.error(str(e))
+            call.error(e.line)
     except Exception as e:
         log.warning(f"Python command failed: {traceback.format_exc()}")
         data = f"ERR internal error: {type(e).__name__}".encode()

@@ -374,9 +374,7 @@ class OutputLimits(Kind):
             except ValueError:
                 limits[name] = [-1]
             if min(limits[name]) < 0:
-                raise ValueError(
-                    "Error in hard, soft or soft_seconds setting in buffer limit configuration."
-                )
+                raise ValueError("Error in hard, soft or soft_seconds setting in buffer limit configuration.")
         return limits
 
     def merge(self, old: Value, args: Sequence[str], first: bool) -> Value:

@@ -120,7 +120,9 @@ _section(
     ),
     Setting("pidfile", Str(), "", "Write the process id there. Made by default when daemonized.", fixed=True),
     Setting("set-proc-title", Bool(), _YES, "Name the processes after what they do."),
-    Setting("proc-title-template", Str(), "{title} {listen-addr} {server-mode}", "How processes are named.", apply="title"),
+    Setting(
+        "proc-title-template", Str(), "{title} {listen-addr} {server-mode}", "How processes are named.", apply="title"
+    ),
     Setting("always-show-logo", Bool(), _NO, "Show the start-up logo in logs too.", fixed=True),
     Setting(
         "enable-protected-configs",
@@ -139,13 +141,31 @@ _section(
         noop="modules are not offered",
     ),
     Setting("crash-log-enabled", Bool(), _YES, "Log a report when a process crashes."),
-    Setting("crash-memcheck-enabled", Bool(), _YES, "Test memory after a crash.", noop="the heir checks the segment instead"),
-    Setting("oom-score-adj", Enum(names=("no", "yes", "relative", "absolute"), synonyms=(("yes", "relative"),)), "no",
-            "Adjust the kernel's out-of-memory score of our processes.", apply="oom"),
-    Setting("oom-score-adj-values", OomValues(), [0, 200, 800], "Scores for primary, replica and background processes.",
-            apply="oom"),
-    Setting("disable-thp", Bool(), _YES, "Disable transparent huge pages.", fixed=True,
-            noop="the segment does not rely on the kernel's copy-on-write, so huge pages are welcome"),
+    Setting(
+        "crash-memcheck-enabled", Bool(), _YES, "Test memory after a crash.", noop="the heir checks the segment instead"
+    ),
+    Setting(
+        "oom-score-adj",
+        Enum(names=("no", "yes", "relative", "absolute"), synonyms=(("yes", "relative"),)),
+        "no",
+        "Adjust the kernel's out-of-memory score of our processes.",
+        apply="oom",
+    ),
+    Setting(
+        "oom-score-adj-values",
+        OomValues(),
+        [0, 200, 800],
+        "Scores for primary, replica and background processes.",
+        apply="oom",
+    ),
+    Setting(
+        "disable-thp",
+        Bool(),
+        _YES,
+        "Disable transparent huge pages.",
+        fixed=True,
+        noop="the segment does not rely on the kernel's copy-on-write, so huge pages are welcome",
+    ),
     Setting("ignore-warnings", Str(), "", "Start-up warnings to ignore.", noop="there are none that stop the start"),
     Setting("server_cpulist", Str(), "", "Processors of the workers, as in `0-7:2`.", fixed=True),
     Setting("bio_cpulist", Str(), "", "Processors of background threads.", fixed=True, noop=_THREADS),
@@ -158,30 +178,53 @@ _section(
 
 _section(
     "Network",
-    Setting("bind", Words(), ["*", "-::*"], "Addresses to listen on; one with a leading - may be missing.",
-            apply="listen"),
+    Setting(
+        "bind", Words(), ["*", "-::*"], "Addresses to listen on; one with a leading - may be missing.", apply="listen"
+    ),
     Setting("port", Int(0, 65535), 6379, "TCP port; 0 does not listen on TCP.", apply="listen"),
     Setting("tcp-backlog", Int(0), 511, "Length of the queue of connections not yet accepted.", fixed=True),
     Setting("unixsocket", Str(), "", "Also listen on this Unix socket.", fixed=True),
     Setting("unixsocketperm", Octal(0, 0o777), 0, "Its permissions; 0 leaves what umask gives.", fixed=True),
-    Setting("protected-mode", Bool(), _YES,
-            "Refuse clients from other machines as long as the default user has no password and no bind is given."),
+    Setting(
+        "protected-mode",
+        Bool(),
+        _YES,
+        "Refuse clients from other machines as long as the default user has no password and no bind is given.",
+    ),
     Setting("timeout", Int(), 0, "Close a client idle for so many seconds; 0 never."),
     Setting("tcp-keepalive", Int(), 300, "Seconds between TCP keepalives; 0 for none."),
     Setting("socket-mark-id", Int(0, _U32), 0, "SO_MARK of listening sockets.", fixed=True),
     Setting("bind-source-addr", Str(), "", "Source address of outgoing connections."),
     Setting("maxclients", Int(1, _U32), 10000, "Clients at one time, over all workers.", apply="maxclients"),
-    Setting("max-new-connections-per-cycle", Int(1, 1000), 10, "Connections accepted in one turn of the loop.",
-            noop="a worker accepts what is waiting, in shares", hidden=True),
+    Setting(
+        "max-new-connections-per-cycle",
+        Int(1, 1000),
+        10,
+        "Connections accepted in one turn of the loop.",
+        noop="a worker accepts what is waiting, in shares",
+        hidden=True,
+    ),
     Setting("proto-max-bulk-len", Memory(1024 * 1024), 512 * 1024 * 1024, "Longest string a client may send."),
     Setting("client-query-buffer-limit", Memory(1024 * 1024), 1024**3, "Most memory of one client's unread command."),
-    Setting("client-output-buffer-limit", OutputLimits(),
-            {"normal": [0, 0, 0], "slave": [268435456, 67108864, 60], "pubsub": [33554432, 8388608, 60]},
-            "Close a client whose replies pile up: class, hard limit, soft limit and for how many seconds. 0 means none."),
-    Setting("maxmemory-clients", MemoryOrPercent(), 0, "Memory of all clients together; over it the largest are closed."),
-    Setting("tracking-table-max-keys", Int(0, _I64), 1000000, "Keys remembered for client-side caching; 0 for no limit."),
-    Setting("busy-reply-threshold", Int(0, _I64), 5000, "Answer -BUSY after a script has run for so many ms.",
-            aliases=("lua-time-limit",)),
+    Setting(
+        "client-output-buffer-limit",
+        OutputLimits(),
+        {"normal": [0, 0, 0], "slave": [268435456, 67108864, 60], "pubsub": [33554432, 8388608, 60]},
+        "Close a client whose replies pile up: class, hard limit, soft limit and for how many seconds. 0 means none.",
+    ),
+    Setting(
+        "maxmemory-clients", MemoryOrPercent(), 0, "Memory of all clients together; over it the largest are closed."
+    ),
+    Setting(
+        "tracking-table-max-keys", Int(0, _I64), 1000000, "Keys remembered for client-side caching; 0 for no limit."
+    ),
+    Setting(
+        "busy-reply-threshold",
+        Int(0, _I64),
+        5000,
+        "Answer -BUSY after a script has run for so many ms.",
+        aliases=("lua-time-limit",),
+    ),
 )
 
 _section(
@@ -222,27 +265,46 @@ _section(
     Setting("requirepass", Str(), "", "Password of the default user.", secret=True, apply="users"),
     Setting("aclfile", Str(), "", "File of users.", fixed=True),
     Setting("acllog-max-len", Int(0, _I64), 128, "Entries of ACL LOG."),
-    Setting("acl-pubsub-default", Enum(names=("allchannels", "resetchannels")), "resetchannels", "Channels of a new user."),
+    Setting(
+        "acl-pubsub-default", Enum(names=("allchannels", "resetchannels")), "resetchannels", "Channels of a new user."
+    ),
 )
 
 _section(
     "Memory",
-    Setting("maxmemory", Memory(0, 2**64 - 1), 0,
-            "Most memory of the dataset. 0: as much as /dev/shm and the machine permit."),
-    Setting("maxmemory-policy", Enum(names=POLICIES, codes=(1, 2, 3, 4, 5, 6, 7, 0)), "noeviction",
-            "Which keys go when maxmemory is reached: " + ", ".join(POLICIES) + "."),
+    Setting(
+        "maxmemory",
+        Memory(0, 2**64 - 1),
+        0,
+        "Most memory of the dataset. 0: as much as /dev/shm and the machine permit.",
+    ),
+    Setting(
+        "maxmemory-policy",
+        Enum(names=POLICIES, codes=(1, 2, 3, 4, 5, 6, 7, 0)),
+        "noeviction",
+        "Which keys go when maxmemory is reached: " + ", ".join(POLICIES) + ".",
+    ),
     Setting("maxmemory-samples", Int(1), 5, "Keys compared for one eviction."),
-    Setting("maxmemory-eviction-tenacity", Int(0, 100), 10, "Effort of eviction: 0 lowest latency, 100 without regard to it."),
+    Setting(
+        "maxmemory-eviction-tenacity",
+        Int(0, 100),
+        10,
+        "Effort of eviction: 0 lowest latency, 100 without regard to it.",
+    ),
     Setting("lfu-log-factor", Int(), 10, "How slowly the access counter grows."),
     Setting("lfu-decay-time", Int(), 1, "Minutes after which the access counter falls by one."),
     Setting("lazyfree-lazy-eviction", Bool(), _NO, "Free evicted values in the background."),
     Setting("lazyfree-lazy-expire", Bool(), _NO, "Free expired values in the background."),
     Setting("lazyfree-lazy-server-del", Bool(), _NO, "Free overwritten values in the background."),
     Setting("lazyfree-lazy-user-del", Bool(), _NO, "DEL works like UNLINK."),
-    Setting("lazyfree-lazy-user-flush", Bool(), _NO, "FLUSHALL and FLUSHDB work in the background unless SYNC is said."),
+    Setting(
+        "lazyfree-lazy-user-flush", Bool(), _NO, "FLUSHALL and FLUSHDB work in the background unless SYNC is said."
+    ),
     Setting("activedefrag", Bool(), _NO, "Active defragmentation.", noop=_JEMALLOC),
     Setting("active-defrag-ignore-bytes", Memory(1), 100 << 20, "Waste below which it rests.", noop=_JEMALLOC),
-    Setting("active-defrag-threshold-lower", Int(0, 1000), 10, "Percentage of waste at which it starts.", noop=_JEMALLOC),
+    Setting(
+        "active-defrag-threshold-lower", Int(0, 1000), 10, "Percentage of waste at which it starts.", noop=_JEMALLOC
+    ),
     Setting("active-defrag-threshold-upper", Int(0, 1000), 100, "Percentage of waste for full effort.", noop=_JEMALLOC),
     Setting("active-defrag-cycle-min", Int(1, 99), 1, "Least effort.", noop=_JEMALLOC),
     Setting("active-defrag-cycle-max", Int(1, 99), 25, "Most effort.", noop=_JEMALLOC),
@@ -258,45 +320,88 @@ _section(
     Setting("activerehashing", Bool(), _YES, "Use idle time to grow and shrink the table."),
     Setting("active-expire-effort", Int(1, 10), 1, "Effort of looking for expired keys."),
     Setting("notify-keyspace-events", Events(), "", "Which changes are published, by Redis' letters; empty for none."),
-    Setting("hash-max-listpack-entries", Int(0, _I64), 512, "Fields of a compact hash.",
-            aliases=("hash-max-ziplist-entries",)),
-    Setting("hash-max-listpack-value", Memory(0), 64, "Longest field or value there.",
-            aliases=("hash-max-ziplist-value",)),
-    Setting("list-max-listpack-size", Int(-(2**31)), -2,
-            "Elements in one node of a list, or its size: -1 4 kb, -2 8 kb, -3 16 kb, -4 32 kb, -5 64 kb.",
-            aliases=("list-max-ziplist-size",)),
-    Setting("list-compress-depth", Int(), 0, "Nodes at each end of a list that are never compressed; 0 compresses none."),
+    Setting(
+        "hash-max-listpack-entries",
+        Int(0, _I64),
+        512,
+        "Fields of a compact hash.",
+        aliases=("hash-max-ziplist-entries",),
+    ),
+    Setting(
+        "hash-max-listpack-value", Memory(0), 64, "Longest field or value there.", aliases=("hash-max-ziplist-value",)
+    ),
+    Setting(
+        "list-max-listpack-size",
+        Int(-(2**31)),
+        -2,
+        "Elements in one node of a list, or its size: -1 4 kb, -2 8 kb, -3 16 kb, -4 32 kb, -5 64 kb.",
+        aliases=("list-max-ziplist-size",),
+    ),
+    Setting(
+        "list-compress-depth", Int(), 0, "Nodes at each end of a list that are never compressed; 0 compresses none."
+    ),
     Setting("set-max-intset-entries", Int(0, _I64), 512, "Members of a compact set of integers."),
     Setting("set-max-listpack-entries", Int(0, _I64), 128, "Members of a compact set."),
     Setting("set-max-listpack-value", Int(0, _I64), 64, "Longest member there."),
-    Setting("zset-max-listpack-entries", Int(0, _I64), 128, "Members of a compact sorted set.",
-            aliases=("zset-max-ziplist-entries",)),
+    Setting(
+        "zset-max-listpack-entries",
+        Int(0, _I64),
+        128,
+        "Members of a compact sorted set.",
+        aliases=("zset-max-ziplist-entries",),
+    ),
     Setting("zset-max-listpack-value", Memory(0), 64, "Longest member there.", aliases=("zset-max-ziplist-value",)),
     Setting("hll-sparse-max-bytes", Memory(0), 3000, "Largest sparse HyperLogLog."),
     Setting("stream-node-max-bytes", Memory(0), 4096, "Size of one node of a stream; 0 for no limit."),
     Setting("stream-node-max-entries", Int(0, _I64), 100, "Entries of one node of a stream; 0 for no limit."),
-    Setting("propagation-error-behavior", Enum(names=("ignore", "panic", "panic-on-replicas")), "ignore",
-            "What a replica does with a command that fails."),
+    Setting(
+        "propagation-error-behavior",
+        Enum(names=("ignore", "panic", "panic-on-replicas")),
+        "ignore",
+        "What a replica does with a command that fails.",
+    ),
 )
 
 _section(
     "Snapshots",
-    Setting("save", Save(), [[3600, 1], [300, 100], [60, 10000]],
-            'Save when so many seconds passed with so many changes, pair after pair. save "" saves never.', apply="save"),
+    Setting(
+        "save",
+        Save(),
+        [[3600, 1], [300, 100], [60, 10000]],
+        'Save when so many seconds passed with so many changes, pair after pair. save "" saves never.',
+        apply="save",
+    ),
     Setting("dbfilename", Bare(), "dump.rdb", "Name of the snapshot.", protected=True),
-    Setting("dir", Folder(), "./", "Folder of all data files; one server at a time uses it.", protected=True, apply="dir"),
+    Setting(
+        "dir", Folder(), "./", "Folder of all data files; one server at a time uses it.", protected=True, apply="dir"
+    ),
     Setting("stop-writes-on-bgsave-error", Bool(), _YES, "Refuse writes after a save has failed."),
     Setting("rdbcompression", Bool(), _YES, "Compress strings in the snapshot."),
     Setting("rdbchecksum", Bool(), _YES, "End the snapshot with a checksum.", fixed=True),
     Setting("rdb-del-sync-files", Bool(), _NO, "Delete snapshots that replication made."),
     Setting("rdb-save-incremental-fsync", Bool(), _YES, "fsync the snapshot while it is written."),
-    Setting("sanitize-dump-payload", Enum(names=("no", "yes", "clients")), "no", "Check values of RESTORE and snapshots deeply."),
-    Setting("snapshot-preimage-memory", Memory(1 << 20), 256 << 20,
-            "Memory for blocks that change during a snapshot; beyond it they go to an unlinked file in dir."),
+    Setting(
+        "sanitize-dump-payload",
+        Enum(names=("no", "yes", "clients")),
+        "no",
+        "Check values of RESTORE and snapshots deeply.",
+    ),
+    Setting(
+        "snapshot-preimage-memory",
+        Memory(1 << 20),
+        256 << 20,
+        "Memory for blocks that change during a snapshot; beyond it they go to an unlinked file in dir.",
+    ),
     Setting("rdb-key-save-delay", Int(-(2**31)), 0, "Microseconds to wait after each key (for tests).", hidden=True),
     Setting("key-load-delay", Int(-(2**31)), 0, "Microseconds to wait after each key (for tests).", hidden=True),
-    Setting("loading-process-events-interval-bytes", Int(1024), 2 << 20, "Bytes loaded between events.", hidden=True,
-            noop="loading does not hold the event loop"),
+    Setting(
+        "loading-process-events-interval-bytes",
+        Int(1024),
+        2 << 20,
+        "Bytes loaded between events.",
+        hidden=True,
+        noop="loading does not hold the event loop",
+    ),
 )
 
 _section(
@@ -304,8 +409,12 @@ _section(
     Setting("appendonly", Bool(), _NO, "Log every write to a file.", apply="appendonly"),
     Setting("appendfilename", Bare(), "appendonly.aof", "Its base name.", fixed=True),
     Setting("appenddirname", Bare(), "appendonlydir", "Its folder, inside dir.", fixed=True),
-    Setting("appendfsync", Enum(names=("everysec", "always", "no"), codes=(2, 1, 0)), "everysec",
-            "When it is forced to the disk: always, everysec, no."),
+    Setting(
+        "appendfsync",
+        Enum(names=("everysec", "always", "no"), codes=(2, 1, 0)),
+        "everysec",
+        "When it is forced to the disk: always, everysec, no.",
+    ),
     Setting("no-appendfsync-on-rewrite", Bool(), _NO, "Do not force it while saving."),
     Setting("auto-aof-rewrite-percentage", Int(), 100, "Rewrite when it has grown so much; 0 never.", apply="save"),
     Setting("auto-aof-rewrite-min-size", Memory(0), 64 << 20, "Do not rewrite below this size.", apply="save"),
@@ -319,7 +428,12 @@ _section(
 _section(
     "Shutdown",
     Setting("shutdown-timeout", Int(), 10, "Seconds to wait for replicas when shutting down."),
-    Setting("shutdown-on-sigint", EnumSet(names=ON_SIGNAL), ["default"], "What SIGINT does: default, save, nosave, now, force."),
+    Setting(
+        "shutdown-on-sigint",
+        EnumSet(names=ON_SIGNAL),
+        ["default"],
+        "What SIGINT does: default, save, nosave, now, force.",
+    ),
     Setting("shutdown-on-sigterm", EnumSet(names=ON_SIGNAL), ["default"], "What SIGTERM does."),
 )
 
@@ -328,12 +442,23 @@ _section(
     Setting("replicaof", HostPort(), "", "Be a replica of host and port.", aliases=("slaveof",), fixed=True),
     Setting("masterauth", Str(), "", "Password for the primary.", secret=True),
     Setting("masteruser", Str(), "", "User for the primary."),
-    Setting("replica-serve-stale-data", Bool(), _YES, "Answer while not in step with the primary.",
-            aliases=("slave-serve-stale-data",)),
-    Setting("replica-read-only", Bool(), _YES, "Refuse writes from clients on a replica.", aliases=("slave-read-only",)),
-    Setting("replica-ignore-maxmemory", Bool(), _YES, "Leave eviction to the primary.", aliases=("slave-ignore-maxmemory",)),
+    Setting(
+        "replica-serve-stale-data",
+        Bool(),
+        _YES,
+        "Answer while not in step with the primary.",
+        aliases=("slave-serve-stale-data",),
+    ),
+    Setting(
+        "replica-read-only", Bool(), _YES, "Refuse writes from clients on a replica.", aliases=("slave-read-only",)
+    ),
+    Setting(
+        "replica-ignore-maxmemory", Bool(), _YES, "Leave eviction to the primary.", aliases=("slave-ignore-maxmemory",)
+    ),
     Setting("replica-ignore-disk-write-errors", Bool(), _NO, "Go on when a replica's disk fails."),
-    Setting("replica-lazy-flush", Bool(), _NO, "Free the old dataset in the background.", aliases=("slave-lazy-flush",)),
+    Setting(
+        "replica-lazy-flush", Bool(), _NO, "Free the old dataset in the background.", aliases=("slave-lazy-flush",)
+    ),
     Setting("replica-priority", Int(), 100, "For Sentinel's choice; 0 never.", aliases=("slave-priority",)),
     Setting("replica-announced", Bool(), _YES, "Let Sentinel show this replica."),
     Setting("replica-announce-ip", Str(), "", "Address to announce.", aliases=("slave-announce-ip",)),
@@ -345,12 +470,27 @@ _section(
     Setting("repl-diskless-sync", Bool(), _YES, "Send snapshots without a file."),
     Setting("repl-diskless-sync-delay", Int(), 5, "Seconds to wait for more replicas."),
     Setting("repl-diskless-sync-max-replicas", Int(), 0, "Replicas that end the wait."),
-    Setting("repl-diskless-load", Enum(names=("disabled", "on-empty-db", "swapdb")), "disabled", "Load without a file.",
-            ),
+    Setting(
+        "repl-diskless-load",
+        Enum(names=("disabled", "on-empty-db", "swapdb")),
+        "disabled",
+        "Load without a file.",
+    ),
     Setting("repl-disable-tcp-nodelay", Bool(), _NO, "Fewer, larger packets to replicas."),
-    Setting("min-replicas-to-write", Int(), 0, "Refuse writes with fewer replicas in step.", aliases=("min-slaves-to-write",)),
-    Setting("min-replicas-max-lag", Int(), 10, "Seconds of delay that still count as in step.",
-            aliases=("min-slaves-max-lag",)),
+    Setting(
+        "min-replicas-to-write",
+        Int(),
+        0,
+        "Refuse writes with fewer replicas in step.",
+        aliases=("min-slaves-to-write",),
+    ),
+    Setting(
+        "min-replicas-max-lag",
+        Int(),
+        10,
+        "Seconds of delay that still count as in step.",
+        aliases=("min-slaves-max-lag",),
+    ),
 )
 
 _section(
@@ -365,14 +505,31 @@ _section(
     Setting("cluster-announce-port", Int(0, 65535), 0, "Port to announce.", noop=_CLUSTER),
     Setting("cluster-announce-tls-port", Int(0, 65535), 0, "TLS port to announce.", noop=_CLUSTER),
     Setting("cluster-announce-bus-port", Int(0, 65535), 0, "Bus port to announce.", noop=_CLUSTER),
-    Setting("cluster-preferred-endpoint-type", Enum(names=("ip", "hostname", "unknown-endpoint")), "ip",
-            "What clients are told.", noop=_CLUSTER),
+    Setting(
+        "cluster-preferred-endpoint-type",
+        Enum(names=("ip", "hostname", "unknown-endpoint")),
+        "ip",
+        "What clients are told.",
+        noop=_CLUSTER,
+    ),
     Setting("cluster-migration-barrier", Int(), 1, "Replicas that stay.", noop=_CLUSTER),
     Setting("cluster-allow-replica-migration", Bool(), _YES, "Let replicas move.", noop=_CLUSTER),
-    Setting("cluster-replica-validity-factor", Int(), 10, "Age of data for failover.",
-            aliases=("cluster-slave-validity-factor",), noop=_CLUSTER),
-    Setting("cluster-replica-no-failover", Bool(), _NO, "No failover here.",
-            aliases=("cluster-slave-no-failover",), noop=_CLUSTER),
+    Setting(
+        "cluster-replica-validity-factor",
+        Int(),
+        10,
+        "Age of data for failover.",
+        aliases=("cluster-slave-validity-factor",),
+        noop=_CLUSTER,
+    ),
+    Setting(
+        "cluster-replica-no-failover",
+        Bool(),
+        _NO,
+        "No failover here.",
+        aliases=("cluster-slave-no-failover",),
+        noop=_CLUSTER,
+    ),
     Setting("cluster-require-full-coverage", Bool(), _YES, "Stop when a slot is not served.", noop=_CLUSTER),
     Setting("cluster-allow-reads-when-down", Bool(), _NO, "Read when down.", noop=_CLUSTER),
     Setting("cluster-allow-pubsubshard-when-down", Bool(), _YES, "Publish when down.", noop=_CLUSTER),
@@ -381,11 +538,21 @@ _section(
 
 _section(
     "Observation",
-    Setting("slowlog-log-slower-than", Int(-1, _I64), 10000, "Log commands slower than so many microseconds; -1 none, 0 all."),
+    Setting(
+        "slowlog-log-slower-than",
+        Int(-1, _I64),
+        10000,
+        "Log commands slower than so many microseconds; -1 none, 0 all.",
+    ),
     Setting("slowlog-max-len", Int(0, _I64), 128, "Entries of the slow log."),
     Setting("latency-monitor-threshold", Int(0, _I64), 0, "Record events slower than so many milliseconds; 0 none."),
     Setting("latency-tracking", Bool(), _YES, "Keep a histogram for each command."),
-    Setting("latency-tracking-info-percentiles", Percentiles(), [50.0, 99.0, 99.9], "Percentiles that INFO latencystats shows."),
+    Setting(
+        "latency-tracking-info-percentiles",
+        Percentiles(),
+        [50.0, 99.0, 99.9],
+        "Percentiles that INFO latencystats shows.",
+    ),
     Setting("watchdog-period", Int(), 0, "Software watchdog.", hidden=True, noop="the supervisor watches the workers"),
 )
 

@@ -1,0 +1,152 @@
+"""`shoal-server`, called exactly like redis-server: `shoal-server [redis.conf] [--option value ...] [-]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from shoal import REDIS_VERSION, __version__, configfile, log
+from shoal.errors import StartError
+
+USAGE = """\
+Usage: shoal-server [/path/to/redis.conf] [options] [-]
+       shoal-server -               read the configuration from standard input
+       shoal-server -v or --version
+       shoal-server -h or --help
+
+Options are the directives of redis.conf with two dashes before them, and override the file:
+       shoal-server --port 7777 --workers 4
+       shoal-server /etc/redis/redis.conf --loglevel verbose --save ""
+       echo 'maxmemory 128mb' | shoal-server -
+
+All directives with their defaults: shoal.conf. Administration: shoal --help.
+"""
+
+LOGO = r"""
+        ><((('>            Shoal {shoal} (for clients: Redis {redis}) 64 bit
+   ><>        ><((('>
+       ><((('>             Port: {port}
+  ><((('>      ><>         PID: {pid}
+        ><((('>            Workers: {workers}
+"""
+
+
+def _information(args: list[str]) -> int | None:
+    """Options that only print; the exit status, or None."""
+    if args and args[0] in ("-v", "--version"):
+        print(f"Redis server v={REDIS_VERSION} sha=00000000:0 malloc=shoal bits=64 build=0 shoal={__version__}")
+        return 0
+    if args and args[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    if args and args[0] == "--test-memory":
+        print("shoal-server does not test memory; use a tool made for that, such as memtester.", file=sys.stderr)
+        return 1
+    if args and args[0] == "--check-system":
+        print("shoal-server does not fork to save, so there is nothing to check.")
+        return 0
+    if "--sentinel" in args:
+        print("shoal-server is no Sentinel; run redis-sentinel beside it.", file=sys.stderr)
+        return 1
+    return None
+
+
+def _daemonize(fds_to: str = os.devnull) -> None:
+    """Go to the background: the parent ends, the child leads a session of its own and forgets the terminal."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    null = os.open(fds_to, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+
+
+def _write_pidfile(path: str) -> None:
+    try:
+        with open(path.encode("latin-1"), "w") as f:
+            f.write(f"{os.getpid()}\n")
+    except OSError as e:
+        log.warning(f"Failed to write PID file: {e.strerror}")
+
+
+def _remove_pidfile(path: str) -> None:
+    log.warning("Removing the pid file.")
+    try:
+        os.unlink(path.encode("latin-1"))
+    except OSError:
+        pass
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Read the configuration, then be the supervisor until the end; the exit status."""
+    status = _information(args)
+    if status is not None:
+        return status
+    try:
+        call = configfile.command_line(args)
+        loaded = configfile.load(call)
+        values = loaded.values
+        log.configure(
+            values["loglevel"],
+            values["logfile"],
+            values["syslog-enabled"],
+            values["syslog-ident"],
+            values["syslog-facility"],
+        )
+    except configfile.ConfigError as e:
+        print(e.report(), file=sys.stderr, end="")
+        return 1
+    except configfile.ConfigOpenError as e:
+        log.warning(str(e))
+        return 1
+    except OSError as e:
+        print(f"Can't open the log file: {e.strerror}", file=sys.stderr)
+        return 1
+    background = values["daemonize"] and values["supervised"] == "no"
+    if background:
+        _daemonize()
+    return _serve(call, values, background)
+
+
+def _serve(call: configfile.Invocation, values: dict[str, object], background: bool) -> int:
+    pid = os.getpid()
+    log.warning("oO0OoO0OoO0Oo Shoal is starting oO0OoO0OoO0Oo")
+    log.warning(f"Redis version={REDIS_VERSION}, bits=64, commit=00000000, modified=0, pid={pid}, just started")
+    if call.file or call.stdin or call.options:
+        log.warning("Configuration loaded")
+    else:
+        log.warning(
+            "Warning: no config file specified, using the default config. In order to specify a config file use "
+            "shoal-server /path/to/redis.conf"
+        )
+    words = {"shoal": __version__, "redis": REDIS_VERSION, "port": values["port"], "pid": pid, "workers": values["workers"]}
+    if values["always-show-logo"] or (log.to_standard_output() and os.isatty(1)):
+        log.raw(LOGO.format(**words) + "\n")
+    log.notice("Running mode=standalone, port={port}, workers={workers}. PID: {pid}".format(**words))
+    pidfile = str(values["pidfile"]) or ("/var/run/shoal.pid" if background else "")
+    if pidfile:
+        _write_pidfile(pidfile)
+    try:
+        # Imported here: reading a bad configuration file must not need the engine.
+        from shoal.config import Config
+        from shoal.supervisor import Supervisor
+
+        config = Config()
+        config.values, config.file = dict(values), call.file
+        return Supervisor(config, os.path.abspath(sys.argv[0])).run()
+    except StartError as e:
+        log.warning(str(e))
+        return 1
+    finally:
+        if pidfile and os.getpid() == pid:
+            _remove_pidfile(pidfile)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,412 @@
+"""INFO: the whole server's state, whichever worker answers.
+
+Sections are rows; each is a function that yields its fields in Redis' order. Counters are sums over the workers' slots.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from shoal import REDIS_VERSION, __version__, engine
+from shoal.commands.client import BLOCKED, PUBSUB, TRACKING, memory_of
+from shoal.commands.registry import command, word
+from shoal.commands.server_state import ServerState
+from shoal.engine import Call
+from shoal.replies import Reply, Verbatim
+
+Field = tuple[str, object]
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def human(size: float) -> str:
+    """1536 as 1.50K."""
+    if size < 1024:
+        return f"{int(size)}B"
+    for unit in "KMGTP":
+        size /= 1024
+        if size < 1024 or unit == "P":
+            break
+    return f"{size:.2f}{unit}"
+
+
+def _pids() -> list[int]:
+    """Of the supervisor and its children."""
+    supervisor = os.getppid()
+    try:
+        with open(f"/proc/{supervisor}/task/{supervisor}/children") as f:
+            return [supervisor, *map(int, f.read().split())]
+    except OSError:
+        return [supervisor, *(s.pid for s in engine.slots() if s.pid and s.pid != supervisor)]
+
+
+def private_bytes() -> int:
+    """Resident memory of our processes outside of the segment and of files."""
+    total = 0
+    for pid in _pids():
+        try:
+            with open(f"/proc/{pid}/status") as f:
+                found = re.search(r"^RssAnon:\s+(\d+) kB", f.read(), re.M)
+        except OSError:
+            continue
+        total += int(found[1]) << 10 if found else 0
+    return total
+
+
+def _cpu_seconds() -> tuple[float, float, float, float]:
+    """System and user time of all processes, then of those that have ended."""
+    system = user = ended_system = ended_user = 0
+    for i, pid in enumerate(_pids()):
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as f:
+                fields = f.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        user += int(fields[11])
+        system += int(fields[12])
+        if i == 0:
+            ended_user, ended_system = int(fields[13]), int(fields[14])
+    return system / _TICKS, user / _TICKS, ended_system / _TICKS, ended_user / _TICKS
+
+
+def _server(state: ServerState) -> Iterator[Field]:
+    config, now = state.config, time.time()
+    started = engine.word("started_ms") / 1000
+    uptime = max(int(now - started), 0)
+    yield "redis_version", REDIS_VERSION
+    yield "shoal_version", __version__
+    yield "redis_git_sha1", "00000000"
+    yield "redis_git_dirty", 0
+    yield "redis_build_id", "0"
+    yield "redis_mode", "standalone"
+    yield "os", f"{platform.system()} {platform.release()} {platform.machine()}"
+    yield "arch_bits", 64
+    yield "monotonic_clock", "POSIX clock_gettime"
+    yield "multiplexing_api", "epoll"
+    yield "atomicvar_api", "c11-builtin"
+    yield "gcc_version", re.sub(r"^\D*", "", platform.python_compiler()).split()[0]
+    yield "process_id", os.getppid()
+    yield "process_supervised", config["supervised"]
+    yield "run_id", engine.run_id()
+    yield "tcp_port", config["port"]
+    yield "server_time_usec", int(now * 1e6)
+    yield "uptime_in_seconds", uptime
+    yield "uptime_in_days", uptime // 86400
+    yield "hz", min(max(config["hz"], 1), 500)
+    yield "configured_hz", config["hz"]
+    yield "lru_clock", int(now) & 0xFFFFFF
+    yield "executable", state.child.executable
+    yield "config_file", config.file
+    yield "io_threads_active", 0
+    listening = 0
+    if config["port"]:
+        binds = "".join(f",bind={address}" for address in config["bind"])
+        yield f"listener{listening}", f"name=tcp{binds},port={config['port']}"
+        listening += 1
+    if config["unixsocket"]:
+        yield f"listener{listening}", f"name=unix,bind={config['unixsocket']}"
+    yield "workers", config["workers"]
+    yield "workers_ready", sum(1 for s in engine.slots() if s.kind == engine.KIND_WORKER and s.ready)
+    yield "worker_deaths", engine.word("deaths.worker")
+    yield "segment_generation", engine.word("generation")
+
+
+def _clients(state: ServerState) -> Iterator[Field]:
+    clients = engine.clients()
+    yield "connected_clients", engine.client_count()
+    yield "cluster_connections", 0
+    yield "maxclients", state.config["maxclients"]
+    yield "client_recent_max_input_buffer", max((c.query_bytes + c.query_free for c in clients), default=0)
+    yield "client_recent_max_output_buffer", max((c.output_list_bytes for c in clients), default=0)
+    yield "blocked_clients", sum(1 for c in clients if c.flags & BLOCKED)
+    yield "tracking_clients", sum(1 for c in clients if c.flags & TRACKING)
+    yield "pubsub_clients", sum(1 for c in clients if c.flags & PUBSUB)
+    yield "watching_clients", sum(1 for c in clients if c.watches)
+    yield "clients_in_timeout_table", 0
+    yield "total_watched_keys", sum(c.watches for c in clients)
+    yield "total_blocking_keys", 0
+    yield "total_blocking_keys_on_nokey", 0
+    for s in engine.slots():
+        if s.kind == engine.KIND_WORKER:
+            yield f"worker{s.index}", f"pid={s.pid},clients={s.clients},births={s.births}"
+
+
+def _ratio(a: float, b: float) -> str:
+    return f"{a / b if b else 1.0:.2f}"
+
+
+def _memory(state: ServerState) -> Iterator[Field]:
+    m = engine.memory()
+    peak = state.peak()
+    private = private_bytes()
+    resident = m.segment + private
+    total_system = os.sysconf("SC_PHYS_PAGES") * _PAGE
+    limit = state.config["maxmemory"]
+    dataset = max(m.used - m.overhead, 0)
+    yield "used_memory", m.used
+    yield "used_memory_human", human(m.used)
+    yield "used_memory_rss", resident
+    yield "used_memory_rss_human", human(resident)
+    yield "used_memory_peak", peak
+    yield "used_memory_peak_human", human(peak)
+    yield "used_memory_peak_perc", f"{100 * m.used / peak if peak else 0:.2f}%"
+    yield "used_memory_overhead", m.overhead
+    yield "used_memory_startup", 0
+    yield "used_memory_dataset", dataset
+    yield "used_memory_dataset_perc", f"{100 * dataset / m.used if m.used else 0:.2f}%"
+    yield "allocator_allocated", m.used
+    yield "allocator_active", m.committed
+    yield "allocator_resident", m.committed
+    yield "total_system_memory", total_system
+    yield "total_system_memory_human", human(total_system)
+    for name in ("lua", "vm_eval"):
+        yield f"used_memory_{name}", 0
+    yield "used_memory_lua_human", human(0)
+    yield "used_memory_scripts_eval", 0
+    yield "number_of_cached_scripts", 0
+    yield "number_of_functions", 0
+    yield "number_of_libraries", 0
+    yield "used_memory_vm_functions", 0
+    yield "used_memory_vm_total", 0
+    yield "used_memory_vm_total_human", human(0)
+    yield "used_memory_functions", 0
+    yield "used_memory_scripts", 0
+    yield "used_memory_scripts_human", human(0)
+    yield "maxmemory", limit
+    yield "maxmemory_human", human(limit)
+    yield "maxmemory_policy", state.config["maxmemory-policy"]
+    yield "allocator_frag_ratio", _ratio(m.committed, m.used)
+    yield "allocator_frag_bytes", m.committed - m.used
+    yield "allocator_rss_ratio", _ratio(1, 1)
+    yield "allocator_rss_bytes", 0
+    yield "rss_overhead_ratio", _ratio(resident, m.committed)
+    yield "rss_overhead_bytes", resident - m.committed
+    yield "mem_fragmentation_ratio", _ratio(resident, m.used)
+    yield "mem_fragmentation_bytes", resident - m.used
+    yield "mem_not_counted_for_evict", 0
+    yield "mem_replication_backlog", 0
+    yield "mem_total_replication_buffers", 0
+    yield "mem_clients_slaves", 0
+    yield "mem_clients_normal", _client_bytes()
+    yield "mem_cluster_links", 0
+    yield "mem_aof_buffer", 0
+    yield "mem_allocator", "shoal"
+    yield "active_defrag_running", 0
+    yield "lazyfree_pending_objects", 0
+    yield "lazyfreed_objects", engine.stats().get("lazyfreed_objects", 0)
+    yield "segment_committed", m.segment
+    yield "segment_arena_committed", m.committed
+    yield "segment_arena_size", m.arena_size
+    yield "processes_private_memory", private
+
+
+def _client_bytes() -> int:
+    return sum(memory_of(c) for c in engine.clients())
+
+
+def _persistence(state: ServerState) -> Iterator[Field]:
+    stats = engine.stats()
+    yield "loading", int(not engine.word("serving"))
+    yield "async_loading", 0
+    yield "current_cow_peak", 0
+    yield "current_cow_size", 0
+    yield "current_cow_size_age", 0
+    yield "current_fork_perc", "0.00"
+    yield "current_save_keys_processed", 0
+    yield "current_save_keys_total", 0
+    yield "rdb_changes_since_last_save", stats.get("rdb_changes_since_last_save", 0)
+    yield "rdb_bgsave_in_progress", 0
+    yield "rdb_last_save_time", engine.word("started_ms") // 1000
+    yield "rdb_last_bgsave_status", "err" if engine.word("write_error") & 1 else "ok"
+    yield "rdb_last_bgsave_time_sec", -1
+    yield "rdb_current_bgsave_time_sec", -1
+    yield "rdb_saves", 0
+    yield "rdb_last_cow_size", 0
+    yield "rdb_last_load_keys_expired", 0
+    yield "rdb_last_load_keys_loaded", 0
+    yield "aof_enabled", int(bool(engine.word("log_enabled")))
+    yield "aof_rewrite_in_progress", 0
+    yield "aof_rewrite_scheduled", 0
+    yield "aof_last_rewrite_time_sec", -1
+    yield "aof_current_rewrite_time_sec", -1
+    yield "aof_last_bgrewrite_status", "ok"
+    yield "aof_rewrites", 0
+    yield "aof_rewrites_consecutive_failures", 0
+    yield "aof_last_write_status", "err" if engine.word("write_error") & 2 else "ok"
+    yield "aof_last_cow_size", 0
+    yield "module_fork_in_progress", 0
+    yield "module_fork_last_cow_size", 0
+
+
+def _stats(state: ServerState) -> Iterator[Field]:
+    s = engine.stats()
+
+    def get(name: str) -> int:
+        return s.get(name, 0)
+
+    yield "total_connections_received", get("total_connections_received")
+    yield "total_commands_processed", get("total_commands_processed")
+    yield "instantaneous_ops_per_sec", int(state.rates["COMMANDS"].per_second())
+    yield "total_net_input_bytes", get("total_net_input_bytes")
+    yield "total_net_output_bytes", get("total_net_output_bytes")
+    yield "total_net_repl_input_bytes", 0
+    yield "total_net_repl_output_bytes", 0
+    yield "instantaneous_input_kbps", f"{state.rates['NET_IN'].per_second() / 1024:.2f}"
+    yield "instantaneous_output_kbps", f"{state.rates['NET_OUT'].per_second() / 1024:.2f}"
+    yield "instantaneous_input_repl_kbps", "0.00"
+    yield "instantaneous_output_repl_kbps", "0.00"
+    yield "rejected_connections", get("rejected_connections")
+    yield "sync_full", 0
+    yield "sync_partial_ok", 0
+    yield "sync_partial_err", 0
+    yield "expired_keys", get("expired_keys")
+    yield "expired_stale_perc", "0.00"
+    yield "expired_time_cap_reached_count", 0
+    yield "expire_cycle_cpu_milliseconds", 0
+    yield "evicted_keys", get("evicted_keys")
+    yield "evicted_clients", get("evicted_clients")
+    yield "total_eviction_exceeded_time", 0
+    yield "current_eviction_exceeded_time", 0
+    yield "keyspace_hits", get("keyspace_hits")
+    yield "keyspace_misses", get("keyspace_misses")
+    yield "pubsub_channels", 0
+    yield "pubsub_patterns", 0
+    yield "pubsubshard_channels", 0
+    yield "latest_fork_usec", 0
+    yield "total_forks", 0
+    yield "migrate_cached_sockets", 0
+    yield "slave_expires_tracked_keys", 0
+    yield "active_defrag_hits", 0
+    yield "active_defrag_misses", 0
+    yield "active_defrag_key_hits", 0
+    yield "active_defrag_key_misses", 0
+    yield "total_active_defrag_time", 0
+    yield "current_active_defrag_time", 0
+    yield "tracking_total_keys", 0
+    yield "tracking_total_items", 0
+    yield "tracking_total_prefixes", 0
+    yield "unexpected_error_replies", get("unexpected_error_replies")
+    yield "total_error_replies", get("total_error_replies")
+    yield "dump_payload_sanitizations", 0
+    yield "total_reads_processed", get("total_reads_processed")
+    yield "total_writes_processed", get("total_writes_processed")
+    yield "io_threaded_reads_processed", 0
+    yield "io_threaded_writes_processed", 0
+    yield "reply_buffer_shrinks", 0
+    yield "reply_buffer_expands", 0
+    for name in (
+        "client_query_buffer_limit_disconnections",
+        "client_output_buffer_limit_disconnections",
+        "acl_access_denied_auth",
+        "acl_access_denied_cmd",
+        "acl_access_denied_key",
+        "acl_access_denied_channel",
+    ):
+        yield name, get(name)
+    yield "transactions_committed", get("txns")
+    yield "transactions_undone", get("undone")
+    yield "slots_repaired", get("repairs")
+
+
+def _replication(state: ServerState) -> Iterator[Field]:
+    yield "role", "master"
+    yield "connected_slaves", 0
+    yield "master_failover_state", "no-failover"
+    yield "master_replid", engine.run_id()
+    yield "master_replid2", "0" * 40
+    yield "master_repl_offset", 0
+    yield "second_repl_offset", -1
+    yield "repl_backlog_active", 0
+    yield "repl_backlog_size", state.config["repl-backlog-size"]
+    yield "repl_backlog_first_byte_offset", 0
+    yield "repl_backlog_histlen", 0
+
+
+def _cpu(state: ServerState) -> Iterator[Field]:
+    system, user, ended_system, ended_user = _cpu_seconds()
+    yield "used_cpu_sys", f"{system:.6f}"
+    yield "used_cpu_user", f"{user:.6f}"
+    yield "used_cpu_sys_children", f"{ended_system:.6f}"
+    yield "used_cpu_user_children", f"{ended_user:.6f}"
+    own = resource.getrusage(resource.RUSAGE_THREAD)
+    yield "used_cpu_sys_main_thread", f"{own.ru_stime:.6f}"
+    yield "used_cpu_user_main_thread", f"{own.ru_utime:.6f}"
+
+
+def _nothing(state: ServerState) -> Iterator[Field]:
+    return iter(())
+
+
+def _command_stats(state: ServerState) -> Iterator[Field]:
+    for index, name in enumerate(engine.command_names()):
+        s = engine.command_stats(index)
+        if s.calls or s.rejected or s.failed:
+            each = s.usec / s.calls if s.calls else 0.0
+            yield (
+                f"cmdstat_{name}",
+                f"calls={s.calls},usec={s.usec},usec_per_call={each:.2f},"
+                f"rejected_calls={s.rejected},failed_calls={s.failed}",
+            )
+
+
+def _cluster(state: ServerState) -> Iterator[Field]:
+    yield "cluster_enabled", 0
+
+
+def _keyspace(state: ServerState) -> Iterator[Field]:
+    for db in range(state.config["databases"]):
+        keys = engine.db_size(db)
+        if keys:
+            yield f"db{db}", f"keys={keys},expires={engine.db_expires(db)},avg_ttl=0"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    name: str
+    title: str
+    fields: Callable[[ServerState], Iterator[Field]]
+    default: bool = True
+
+
+SECTIONS = (
+    Section("server", "Server", _server),
+    Section("clients", "Clients", _clients),
+    Section("memory", "Memory", _memory),
+    Section("persistence", "Persistence", _persistence),
+    Section("stats", "Stats", _stats),
+    Section("replication", "Replication", _replication),
+    Section("cpu", "CPU", _cpu),
+    Section("modules", "Modules", _nothing),
+    Section("commandstats", "Commandstats", _command_stats, default=False),
+    Section("errorstats", "Errorstats", _nothing),
+    Section("latencystats", "Latencystats", _nothing, default=False),
+    Section("cluster", "Cluster", _cluster),
+    Section("keyspace", "Keyspace", _keyspace),
+)
+
+
+def chosen(words: list[str]) -> list[Section]:
+    """The sections that arguments of INFO ask for; unknown names ask for nothing."""
+    wanted = set(words or ["default"])
+    if wanted & {"all", "everything"}:
+        return list(SECTIONS)
+    return [s for s in SECTIONS if s.name in wanted or ("default" in wanted and s.default)]
+
+
+def text(state: ServerState, words: list[str]) -> str:
+    blocks = []
+    for section in chosen(words):
+        lines = [f"# {section.title}", *(f"{name}:{value}" for name, value in section.fields(state))]
+        blocks.append("\r\n".join(lines) + "\r\n")
+    return "\r\n".join(blocks)
+
+
+@command("info")
+def info(state: ServerState, call: Call) -> Reply:
+    return Verbatim(text(state, [word(a) for a in call.args[1:]]).encode("latin-1", "replace"))

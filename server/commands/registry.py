@@ -1,0 +1,81 @@
+"""Python commands by the full name of their row in cext/commands.def.
+
+A module of this package registers its functions with `@command("config|get")`. A function takes the worker's state and the call
+and answers a reply (shoal.replies); CommandError becomes an error reply. Called by the worker for every row whose handler is PY.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+
+from shoal import engine
+from shoal.commands.server_state import ServerState
+from shoal.engine import Call
+from shoal.replies import CommandError, Reply
+
+Function = Callable[[ServerState, Call], Reply]
+
+MODULES = ("auth", "client", "config", "debug", "info", "latency", "lolwut", "memory", "server", "slowlog")
+"""Modules that register functions when they are imported."""
+
+_functions: dict[str, Function] = {}
+
+
+def command(*names: str) -> Callable[[Function], Function]:
+    """Registers a function for one or more rows."""
+
+    def register(function: Function) -> Function:
+        for name in names:
+            assert name not in _functions, name
+            _functions[name] = function
+        return function
+
+    return register
+
+
+def _of_arguments(function: Callable[[Sequence[bytes]], Reply]) -> Function:
+    return lambda state, call: function(call.args)
+
+
+class Commands:
+    """The functions of this process, by row index."""
+
+    def __init__(self, state: ServerState, functions: dict[str, Function]) -> None:
+        self.state = state
+        self.by_index = {i: functions[name] for i, name in engine.python_commands().items() if name in functions}
+
+    def run(self, call: Call) -> Reply:
+        function = self.by_index.get(call.index)
+        if function is None:
+            name = engine.python_commands()[call.index].replace("|", " ").upper()
+            raise CommandError(f"{name} is not available in this version of Shoal")
+        return function(self.state, call)
+
+
+def load(state: ServerState) -> Commands:
+    """Import all modules and bind their functions to the rows."""
+    from shoal.commands import command as table_commands
+
+    for name in MODULES:
+        importlib.import_module(f"shoal.commands.{name}")
+    functions = dict(_functions)
+    for name, of_table in {**table_commands.FUNCTIONS, **table_commands.help_functions()}.items():
+        functions.setdefault(name, _of_arguments(of_table))
+    return Commands(state, functions)
+
+
+def integer(text: bytes, what: str = "value is not an integer or out of range") -> int:
+    """A 64-bit integer as Redis reads it: no spaces, no plus sign, no leading zero."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise CommandError(what) from None
+    if str(value).encode() != text or not -(2**63) <= value < 2**63:
+        raise CommandError(what)
+    return value
+
+
+def word(text: bytes) -> str:
+    """An option's name, for comparing."""
+    return text.decode("latin-1").lower()

@@ -1,0 +1,36 @@
+"""SHUTDOWN, ROLE, LASTSAVE."""
+
+from __future__ import annotations
+
+from shoal import engine
+from shoal.commands.registry import command, word
+from shoal.commands.server_state import ServerState
+from shoal.engine import NO_REPLY, Call
+from shoal.replies import CommandError, Reply
+
+
+@command("shutdown")
+def shutdown(state: ServerState, call: Call) -> Reply:
+    """The supervisor stops all processes; the client sees its connection close."""
+    words = [word(a) for a in call.args[1:]]
+    if any(w not in ("nosave", "save", "now", "force", "abort") for w in words):
+        raise CommandError("syntax error")
+    if {"save", "nosave"} <= set(words) or ("abort" in words and len(words) > 1):
+        raise CommandError("syntax error")
+    if words == ["abort"]:
+        raise CommandError("No shutdown in progress.")
+    how = next((w for w in words if w in ("save", "nosave")), "")
+    answer = state.ask_supervisor({"op": "shutdown", "how": how, "now": "now" in words, "force": "force" in words})
+    if answer.get("error"):
+        raise CommandError(answer["error"])
+    return NO_REPLY
+
+
+@command("role")
+def role(state: ServerState, call: Call) -> Reply:
+    return ["master", 0, []]
+
+
+@command("lastsave")
+def lastsave(state: ServerState, call: Call) -> Reply:
+    return engine.word("started_ms") // 1000

@@ -1,0 +1,36 @@
+"""Process kinds: one row each. The supervisor starts, stops and restarts by these rows and knows no kind by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shoal import engine
+from shoal.workers import client, keeper
+from shoal.workers.child import Child
+
+BOOT_FAILED = 3
+"""Exit status of a child that could not begin its work."""
+
+MAX_BOOT_FAILURES = 3
+"""So many in a row stop the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessKind:
+    name: str
+    title: str
+    """What ps shows, with the slot's number filled in."""
+    main: Callable[[Child], None]
+    slot_kind: int
+    """The engine's word for it; 0 takes no slot."""
+    per_worker: bool
+    """As many as the setting `workers` says; else one."""
+    grace: float
+    """Seconds between being told to stop and SIGKILL."""
+
+
+KINDS = (
+    ProcessKind("worker", "worker {slot}", client.main, engine.KIND_WORKER, True, 5.0),
+    ProcessKind("keeper", "keeper", keeper.main, 0, False, 1.0),
+)

@@ -1,0 +1,242 @@
+"""The shared segment's name and life: where it is recorded, who may take it over, when it goes.
+
+`<dir>/shoal.segment` holds the segment's name and the server's pid as JSON. Its lock (flock) is held by the supervisor and
+inherited by its children, so a second server on the folder is refused for as long as anybody of the first one lives. The
+segment itself is locked likewise, so that `shoal segments` can tell an orphan.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import posix_ipc
+
+from shoal import engine, log
+from shoal.errors import StartError
+from shoal.kinds import format_memory
+
+RECORD = "shoal.segment"
+PREFIX = "shoal-"
+SHM = "/dev/shm"
+INITIAL_BYTES = 16 << 20
+"""Committed at the start; the keeper adds to it ahead of need."""
+
+_GRACE_SECONDS = 10.0
+"""How long a start waits for the last processes of a killed server to be gone."""
+
+
+@dataclass(slots=True)
+class Record:
+    """The locked file of a data folder."""
+
+    fd: int
+    folder: str
+
+    def read(self) -> dict[str, Any]:
+        data = os.pread(self.fd, 4096, 0)
+        try:
+            found = orjson.loads(data) if data else {}
+        except orjson.JSONDecodeError:
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def write(self, content: dict[str, Any]) -> None:
+        data = orjson.dumps(content) + b"\n"
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, data, 0)
+
+    def remove(self) -> None:
+        os.unlink(os.path.join(self.folder.encode("latin-1"), RECORD.encode()))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def lock_folder(folder: str) -> Record:
+    """Raises StartError naming the server that has it."""
+    path = os.path.join(folder.encode("latin-1"), RECORD.encode())
+    deadline = time.monotonic() + _GRACE_SECONDS
+    while True:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as e:
+            raise StartError(f"Can't write to the data directory '{folder}': {e.strerror}") from None
+        record = Record(fd, folder)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = record.read().get("pid", 0)
+            os.close(fd)
+            if (pid and _alive(pid)) or time.monotonic() > deadline:
+                raise StartError(
+                    f"Another server (pid {pid}) is using the data directory '{folder}'. "
+                    "Stop it, or give this one another --dir."
+                ) from None
+            time.sleep(0.02)
+            continue
+        if _same_file(fd, path):
+            return record
+        os.close(fd)  # removed by a server that ended between our open and our lock
+
+
+def _same_file(fd: int, path: bytes) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def available_bytes() -> int:
+    """Free bytes of /dev/shm."""
+    s = os.statvfs(SHM)
+    return s.f_bavail * s.f_frsize
+
+
+def total_bytes() -> int:
+    s = os.statvfs(SHM)
+    return s.f_blocks * s.f_frsize
+
+
+def check_room(maxmemory: int) -> None:
+    """A configured maxmemory that /dev/shm cannot hold is said now, not when it is full."""
+    total = total_bytes()
+    remedy = f"mount -o remount,size={{size}} {SHM} (docker: --shm-size={{size}}; kubernetes: an emptyDir of medium Memory)"
+    if maxmemory > total:
+        size = format_memory((maxmemory // 8 * 9 + (1 << 20)) >> 20 << 20).rstrip("b")
+        raise StartError(
+            f"maxmemory is {format_memory(maxmemory)}, but {SHM} holds only {total >> 20}mb. Make it larger: "
+            f"{remedy.format(size=size)}, or lower maxmemory."
+        )
+    if total < 256 << 20:
+        log.warning(
+            f"WARNING: {SHM} holds only {total >> 20}mb, which limits the dataset. Make it larger: {remedy.format(size='1g')}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What the layout of a segment depends on."""
+
+    databases: int
+    workers: int
+    clients_max: int
+
+
+class Segment:
+    """The mapped segment of this instance."""
+
+    def __init__(self, record: Record, name: str, fd: int, kept: bool) -> None:
+        self.record, self.name, self.fd, self.kept = record, name, fd, kept
+
+    def end(self, keep: bool) -> None:
+        """After all children have stopped: the segment goes unless it is to be kept."""
+        engine.segment_unmap()
+        if not keep:
+            posix_ipc.unlink_shared_memory(self.name)
+            self.record.remove()
+        os.close(self.fd)
+
+
+def open_segment(record: Record, parameters: Parameters, keep_memory: bool) -> Segment:
+    """Take over what the last instance left if it fits, else make a new one."""
+    old = record.read().get("segment", "")
+    if old:
+        kept = _take_over(record, old, parameters) if keep_memory else None
+        if kept is not None:
+            return kept
+        try:
+            posix_ipc.unlink_shared_memory(old)
+        except posix_ipc.ExistentialError:
+            pass
+    return _create(record, parameters)
+
+
+def _take_over(record: Record, name: str, parameters: Parameters) -> Segment | None:
+    try:
+        fd = posix_ipc.SharedMemory(name).fd
+    except posix_ipc.ExistentialError:
+        return None
+    os.set_inheritable(fd, False)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        engine.segment_map(fd)
+    except (BlockingIOError, engine.EngineError) as e:
+        log.warning(f"The memory that the last instance left cannot be taken over: {e}")
+        os.close(fd)
+        return None
+    have = Parameters(engine.word("databases"), engine.word("workers"), engine.word("clients_max"))
+    if have.databases != parameters.databases or have.workers < parameters.workers or (
+        have.clients_max < parameters.clients_max
+    ):
+        log.warning("The memory that the last instance left was made for other settings (databases, workers, maxclients)")
+        engine.segment_unmap()
+        os.close(fd)
+        return None
+    record.write({"pid": os.getpid(), "segment": name})
+    return Segment(record, name, fd, True)
+
+
+def _create(record: Record, parameters: Parameters) -> Segment:
+    digest = hashlib.sha256(record.folder.encode("latin-1")).hexdigest()[:8]
+    name = f"/{PREFIX}{digest}-{secrets.token_hex(4)}"
+    memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600)
+    fd = memory.fd
+    os.set_inheritable(fd, False)
+    # Recorded first: a server killed between here and there leaves nothing that nobody knows of.
+    record.write({"pid": os.getpid(), "segment": name})
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        p = parameters
+        os.ftruncate(fd, engine.segment_size(0, p.databases, p.workers, p.clients_max))
+        engine.segment_create(fd, 0, INITIAL_BYTES, p.databases, p.workers, p.clients_max)
+    except (OSError, engine.EngineError) as e:
+        os.close(fd)
+        posix_ipc.unlink_shared_memory(name)
+        raise StartError(
+            f"Can't make the shared memory segment: {e}. {SHM} has {available_bytes() >> 20}mb free of "
+            f"{total_bytes() >> 20}mb; make it larger: mount -o remount,size=1g {SHM} (docker: --shm-size=1g)"
+        ) from None
+    return Segment(record, name, fd, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A segment in /dev/shm."""
+
+    name: str
+    bytes: int
+    in_use: bool
+
+
+def all_segments() -> Iterator[Found]:
+    """Every segment of this machine that we may open."""
+    for entry in sorted(os.listdir(SHM)):
+        if not entry.startswith(PREFIX):
+            continue
+        try:
+            fd = os.open(os.path.join(SHM, entry), os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            in_use = False
+        except BlockingIOError:
+            in_use = True
+        size = os.fstat(fd).st_blocks * 512
+        os.close(fd)
+        yield Found(entry, size, in_use)

@@ -1,0 +1,466 @@
+"""The supervisor: makes the segment and the sockets, starts the processes and their heirs, carries out what only it can.
+
+It never takes a keyspace lock and reads no keys. Signal handlers only queue: their numbers arrive through a wake-up descriptor and
+the loop acts. SIGTERM and SIGINT shut down (settings shutdown-on-*), SIGCHLD reaps, SIGHUP is ignored. The loop's latency is that of
+its slowest action, so nothing in it waits.
+
+When it is killed, the kernel kills its children; the segment stays, and the next start on the data folder repairs and takes it
+over (see shoal.segment).
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import secrets
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from shoal import engine, log, messages, process, segment, sockets
+from shoal.config import Config
+from shoal.errors import StartError
+from shoal.processes import BOOT_FAILED, KINDS, MAX_BOOT_FAILURES, ProcessKind
+from shoal.workers.child import Channels, Child
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+_CLIENTS_MIN = 10000
+"""Client records in the segment at least, so that maxclients may be raised at run time."""
+_RESERVED_FDS = 128
+
+
+@dataclass(slots=True)
+class Running:
+    """A child that lives."""
+
+    kind: ProcessKind
+    slot: int
+    pid: int
+    control: socket.socket
+    ready: bool = False
+    muted: bool = False
+    """Its control socket is at its end."""
+    kill_at: float = 0.0
+    """Monotonic time of SIGKILL once it was told to stop."""
+
+
+class Supervisor:
+    """The parent of all processes of one server."""
+
+    def __init__(self, config: Config, executable: str) -> None:
+        self.config = config
+        self.executable = executable
+        self.pid = os.getpid()
+        self.workers: int = config["workers"]
+        self.children: dict[int, Running] = {}
+        self.boot_failures: dict[tuple[str, int], int] = {}
+        self.channels: dict[int, Channels] = {}
+        self.listeners: list[sockets.Listener] = []
+        self.segment: segment.Segment | None = None
+        self.selector = selectors.DefaultSelector()
+        self.stopping = False
+        self.announced = False
+        self.failure = ""
+
+    # --- start
+
+    def run(self) -> int:
+        """Until the server stops; the exit status."""
+        try:
+            self._prepare()
+        except StartError as e:
+            log.warning(str(e))
+            self._close_unused()
+            return 1
+        try:
+            self._serve()
+        finally:
+            self._end()
+        if self.failure:
+            log.warning(self.failure)
+            return 1
+        log.warning("Shoal is now ready to exit, bye bye...")
+        return 0
+
+    def _prepare(self) -> None:
+        values = self.config.values
+        self._raise_file_limit()
+        segment.check_room(values["maxmemory"])
+        record = segment.lock_folder(values["dir"])
+        self.listeners = sockets.open_all(values)
+        limit = sockets.backlog_limit()
+        if values["tcp-backlog"] > limit:
+            log.warning(
+                f"WARNING: The TCP backlog setting of {values['tcp-backlog']} cannot be enforced because "
+                f"/proc/sys/net/core/somaxconn is set to the lower value of {limit}."
+            )
+        parameters = segment.Parameters(values["databases"], self.workers, max(values["maxclients"], _CLIENTS_MIN))
+        self.segment = segment.open_segment(record, parameters, values["keep-memory"])
+        repaired = engine.instance_begin(secrets.token_hex(20), self.workers)
+        if self.segment.kept:
+            keys = sum(engine.db_size(db) for db in range(values["databases"]))
+            log.notice(
+                f"Took over the memory of the last instance: {keys} keys, {repaired} interrupted processes repaired"
+            )
+        self.config.publish(values, self.config.file)
+        for slot in range(1, self.workers + 1):
+            receive, send = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            self.channels[slot] = Channels(
+                receive.detach(), send.detach(), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            )
+
+    def _raise_file_limit(self) -> None:
+        """Every worker may hold every client."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        need = self.config["maxclients"] + _RESERVED_FDS
+        if soft >= need or soft == resource.RLIM_INFINITY:
+            return
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (need, max(hard, need)))
+            return
+        except (OSError, ValueError):
+            pass
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            hard = soft
+        if hard < need:
+            fitting = hard - _RESERVED_FDS
+            if fitting < 1:
+                raise StartError(
+                    f"Your current 'ulimit -n' of {hard} is not enough for the server to start. "
+                    f"Please increase your open file limit to at least {need}. Exiting."
+                )
+            log.warning(
+                f"You requested maxclients of {self.config['maxclients']} requiring at least {need} max file "
+                f"descriptors. Current maximum open files is {hard}. maxclients has been reduced to {fitting} to "
+                "compensate for low ulimit. If you need higher maxclients increase 'ulimit -n'."
+            )
+            self.config.values["maxclients"] = fitting
+
+    def _close_unused(self) -> None:
+        for listener in self.listeners:
+            listener.sock.close()
+            self._unlink_unix(listener)
+
+    # --- the loop
+
+    def _serve(self) -> None:
+        wake_receive, wake_send = socket.socketpair()
+        wake_receive.setblocking(False)
+        wake_send.setblocking(False)
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        signal.set_wakeup_fd(wake_send.fileno(), warn_on_full_buffer=False)
+        self.selector.register(wake_receive, selectors.EVENT_READ, None)
+        gc.collect()
+        gc.freeze()
+        log.role = "M"
+        if self.config["set-proc-title"]:
+            process.set_title(self._title())
+        log.warning("Server initialized")
+        for kind, slot in self._places():
+            self._start(kind, slot)
+        while self.children or not self.stopping:
+            for key, _ in self.selector.select(self._timeout()):
+                if key.data is None:
+                    self._on_signals(wake_receive.recv(4096))
+                else:
+                    self._on_message(key.data)
+            self._kill_overdue()
+        signal.set_wakeup_fd(-1)
+        wake_receive.close()
+        wake_send.close()
+
+    def _places(self) -> Iterator[tuple[ProcessKind, int]]:
+        for kind in KINDS:
+            if kind.per_worker:
+                for slot in range(1, self.workers + 1):
+                    yield kind, slot
+            else:
+                yield kind, 0
+
+    def _title(self) -> str:
+        listen = f"{self.config['bind'][0] if self.config['bind'] else ''}:{self.config['port']}"
+        if not self.config["port"]:
+            listen = self.config["unixsocket"]
+        template: str = self.config["proc-title-template"]
+        words = {"title": "shoal-server", "listen-addr": listen, "server-mode": "", "port": str(self.config["port"])}
+        words |= {"tls-port": str(self.config["tls-port"]), "unixsocket": self.config["unixsocket"]}
+        words["config-file"] = self.config.file
+        for name, value in words.items():
+            template = template.replace("{" + name + "}", value)
+        return template.strip()
+
+    def _timeout(self) -> float | None:
+        deadlines = [c.kill_at for c in self.children.values() if c.kill_at]
+        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+
+    def _on_signals(self, numbers: bytes) -> None:
+        if signal.SIGCHLD in numbers:
+            self._reap()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if number in numbers:
+                self._on_stop_signal(number)
+
+    def _on_stop_signal(self, number: signal.Signals) -> None:
+        if self.stopping:
+            if number == signal.SIGINT:
+                log.warning("You insist... exiting now.")
+                for child in self.children.values():
+                    os.kill(child.pid, signal.SIGKILL)
+            return
+        log.warning(f"Received {number.name} scheduling shutdown...")
+        self._stop("")
+
+    # --- children
+
+    def _start(self, kind: ProcessKind, slot: int) -> None:
+        """Fork a child; the heir of a dead one is started by the same call."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._child_main(kind, slot, theirs)
+        theirs.close()
+        ours.setblocking(False)
+        child = Running(kind, slot, pid, ours)
+        self.children[pid] = child
+        self.selector.register(ours, selectors.EVENT_READ, child)
+
+    def _child_main(self, kind: ProcessKind, slot: int, control: socket.socket) -> None:
+        """In the child, and never comes back."""
+        status = BOOT_FAILED
+        try:
+            self.selector.close()
+            for other in self.children.values():
+                other.control.close()
+            child = Child(
+                kind.name, slot, kind.title.format(slot=slot), self.pid, control, self.config, self.listeners,
+                self.channels, self.executable,
+            )  # fmt: skip
+            child.begin()
+            kind.main(child)
+            status = 0
+        except engine.EngineError as e:
+            log.warning(f"{kind.title.format(slot=slot)}: {e}")
+        except BaseException:
+            log.warning(f"{kind.title.format(slot=slot)}: {traceback.format_exc()}")
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while self.children:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self.children.pop(pid, None)
+            if child is not None:
+                if not child.muted:
+                    self.selector.unregister(child.control)
+                child.control.close()
+                self._on_death(child, os.waitstatus_to_exitcode(status))
+
+    def _on_death(self, child: Running, code: int) -> None:
+        if self.stopping:
+            return
+        who = child.kind.title.format(slot=child.slot)
+        how = f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with status {code}"
+        log.warning(f"The {who} (pid {child.pid}) ended {how}; its heir is being started")
+        if child.kind.slot_kind:
+            engine.count_death(child.kind.slot_kind)
+        place = (child.kind.name, child.slot)
+        if child.ready:
+            self.boot_failures[place] = 0
+        else:
+            self.boot_failures[place] = self.boot_failures.get(place, 0) + 1
+            if self.boot_failures[place] >= MAX_BOOT_FAILURES:
+                self._stop(
+                    f"The {who} could not start {MAX_BOOT_FAILURES} times in a row, giving up. See the log above."
+                )
+                return
+        self._start(child.kind, child.slot)
+
+    # --- messages
+
+    def _on_message(self, child: Running) -> None:
+        try:
+            while child.pid in self.children and (got := messages.receive(child.control)) is not None:
+                message, fds = got
+                for fd in fds:
+                    os.close(fd)
+                self._handle(child, message)
+        except messages.Closed:
+            # It is dying: SIGCHLD says the rest. Until then its socket would keep the loop busy.
+            self.selector.unregister(child.control)
+            child.muted = True
+
+    def _handle(self, child: Running, message: dict[str, Any]) -> None:
+        answer: dict[str, Any] = {}
+        match message.get("op"):
+            case "ready":
+                self._on_ready(child)
+            case "apply":
+                answer["error"] = self._apply(message["names"])
+            case "shutdown":
+                answer["error"] = self._shutdown_command(message)
+            case "status":
+                answer["children"] = [
+                    {"kind": c.kind.name, "slot": c.slot, "pid": c.pid, "ready": c.ready}
+                    for c in self.children.values()
+                ]
+            case other:
+                answer["error"] = f"unknown request {other}"
+        if "id" in message:
+            messages.send(child.control, {"re": message["id"], **answer})
+
+    def _on_ready(self, child: Running) -> None:
+        child.ready = True
+        self.boot_failures[(child.kind.name, child.slot)] = 0
+        if self.announced or not all(c.ready for c in self.children.values() if c.kind.per_worker):
+            return
+        self.announced = True
+        engine.set_word("serving", 1)
+        if self.config["port"]:
+            log.notice("Ready to accept connections tcp")
+        if self.config["unixsocket"]:
+            log.notice("Ready to accept connections unix")
+        if self.config["supervised"] in ("systemd", "auto"):
+            process.notify_service_manager("STATUS=Ready to accept connections\nREADY=1\n")
+
+    # --- what settings ask for
+
+    def _apply(self, names: list[str]) -> str:
+        """Carry out changed settings; "" or `name: reason`."""
+        self.config.refresh()
+        if "port" in names or "bind" in names:
+            problem = self._listen_again("port" if "port" in names else "bind")
+            if problem:
+                return problem
+        if "maxclients" in names:
+            most = min(engine.word("clients_max"), resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _RESERVED_FDS)
+            if self.config["maxclients"] > most:
+                return (
+                    "maxclients: The operating system is not able to handle the specified number of clients, "
+                    f"try with {most}"
+                )
+        for name in names:
+            if name.startswith("tls-"):
+                return f"{name}: Unable to update TLS configuration. Check server logs."
+        if "title" in names and self.config["set-proc-title"]:
+            process.set_title(self._title())
+        for child in self.children.values():
+            if child.kind.per_worker:
+                messages.send(child.control, {"op": "settings"})
+        return ""
+
+    def _listen_again(self, name: str) -> str:
+        """New TCP sockets; the old ones are closed only when the new ones listen."""
+        config = self.config
+        old_tcp = [listener for listener in self.listeners if not listener.unix]
+        unix = [listener for listener in self.listeners if listener.unix]
+        keep: list[sockets.Listener] = []
+        wanted = config["bind"] if config["port"] else []
+        if name == "bind":
+            # The same port: sockets whose address stays keep their queue of connections.
+            keep, wanted = _kept(old_tcp, wanted, config["port"])
+        try:
+            made = sockets.listen_tcp(
+                wanted, config["port"], config["tcp-backlog"], config["socket-mark-id"], beside=old_tcp
+            )
+        except sockets.BindError as e:
+            log.warning(f"Warning: {e}")
+            if name == "port":
+                return "port: Unable to listen on this port. Check server logs."
+            return "bind: Failed to bind to specified addresses."
+        self.listeners = [*keep, *made, *unix]
+        fds = [listener.fd for listener in self.listeners]
+        for child in self.children.values():
+            if child.kind.per_worker:
+                messages.send(child.control, {"op": "listen", "unix": [x.unix for x in self.listeners]}, fds)
+        for listener in old_tcp:
+            if listener not in keep:
+                listener.sock.close()
+        return ""
+
+    # --- the end
+
+    def _shutdown_command(self, message: dict[str, Any]) -> str:
+        if message.get("how") == "save":
+            log.warning("SHUTDOWN SAVE was asked for, but this build has no snapshots yet")
+            return "Errors trying to SHUTDOWN. Check logs."
+        log.warning("User requested shutdown...")
+        self._stop("")
+        return ""
+
+    def _stop(self, failure: str) -> None:
+        """Tell all children to stop; those that do not are killed when their grace is over."""
+        if self.stopping:
+            return
+        self.stopping, self.failure = True, failure
+        if self.config["supervised"] in ("systemd", "auto"):
+            process.notify_service_manager("STOPPING=1\n")
+        for listener in self.listeners:
+            listener.sock.close()
+            self._unlink_unix(listener)
+        for child in self.children.values():
+            messages.send(child.control, {"op": "stop"})
+            child.kill_at = time.monotonic() + child.kind.grace
+
+    def _kill_overdue(self) -> None:
+        now = time.monotonic()
+        for child in self.children.values():
+            if child.kill_at and now >= child.kill_at:
+                log.warning(
+                    f"The {child.kind.title.format(slot=child.slot)} (pid {child.pid}) did not stop, killing it"
+                )
+                os.kill(child.pid, signal.SIGKILL)
+                child.kill_at = 0.0
+
+    def _unlink_unix(self, listener: sockets.Listener) -> None:
+        if listener.unix and os.getpid() == self.pid:
+            log.warning("Removing the unix socket file.")
+            try:
+                os.unlink(self.config["unixsocket"].encode("latin-1"))
+            except OSError:
+                pass
+
+    def _end(self) -> None:
+        """All children are gone (or must go, if we got here by an error)."""
+        for child in self.children.values():
+            os.kill(child.pid, signal.SIGKILL)
+        for pid in self.children:
+            os.waitpid(pid, 0)
+        self.children.clear()
+        engine.set_word("serving", 0)
+        engine.instance_end(not self.failure)
+        if self.segment is not None:
+            self.segment.end(keep=bool(self.failure) and self.config["keep-memory"])
+
+
+def _kept(old: list[sockets.Listener], wanted: list[str], port: int) -> tuple[list[sockets.Listener], list[str]]:
+    """Of the open sockets, those that a list of addresses still asks for; and the addresses that need new ones."""
+    names = {"*": "0.0.0.0", "::*": "::"}
+    by_address = {listener.sock.getsockname()[:2]: listener for listener in old}
+    keep, missing = [], []
+    for word in wanted:
+        address = word.removeprefix("-")
+        listener = by_address.get((names.get(address, address), port))
+        if listener is None:
+            missing.append(word)
+        else:
+            keep.append(listener)
+    return keep, missing

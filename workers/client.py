@@ -1,0 +1,87 @@
+"""A worker: serves its share of the clients, all keys.
+
+Started by the supervisor on a slot of its own. It enters C once (`engine.serve`) and comes back for Python commands, control
+messages and a timer. Killed at any instruction, its heir repairs the slot and takes over the listening sockets and the queue of
+connections handed to it; its own clients are disconnected.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from shoal import engine, log
+from shoal.commands import registry
+from shoal.commands.server_state import ServerState
+from shoal.sockets import Listener
+from shoal.workers.child import Child
+
+STOP = 1
+"""Reason of engine.stop: the supervisor said so."""
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.state = ServerState(child)
+        self.commands = registry.load(self.state)
+
+    def run(self) -> None:
+        child = self.child
+        child.control.setblocking(False)
+        engine.worker_start(child.slot, engine.KIND_WORKER)
+        for slot, channels in child.channels.items():
+            engine.worker_fds(slot, channels.receive, channels.send, channels.event)
+        for listener in child.listeners:
+            engine.add_listener(listener.fd, listener.unix)
+        engine.set_control(child.control.fileno())
+        engine.callbacks(self.commands.run, self.on_control, self.on_tick)
+        self.apply_settings()
+        child.tell({"op": "ready", "slot": child.slot})
+        engine.serve()
+        engine.worker_end()
+
+    def on_control(self) -> None:
+        for message, fds in self.child.take():
+            self.handle(message, fds)
+
+    def handle(self, message: dict[str, Any], fds: list[int]) -> None:
+        op = message.get("op")
+        if op == "stop":
+            self.child.stopping = True
+            engine.stop(STOP)
+        elif op == "listen":
+            self.listen(fds, message["unix"])
+        elif op == "settings":
+            self.apply_settings()
+        else:
+            log.warning(f"Unknown control message: {op}")
+
+    def listen(self, fds: list[int], unix: list[bool]) -> None:
+        """Other listening sockets instead of those we have."""
+        old = self.child.listeners
+        self.child.listeners = [Listener(socket.socket(fileno=fd), u) for fd, u in zip(fds, unix, strict=True)]
+        for listener in self.child.listeners:
+            listener.sock.setblocking(False)
+            os.set_inheritable(listener.fd, False)
+            engine.add_listener(listener.fd, listener.unix)
+        for listener in old:
+            engine.remove_listener(listener.fd)
+            listener.sock.close()
+
+    def on_tick(self) -> None:
+        if self.state.config.refresh():
+            self.apply_settings()
+        self.state.tick()
+
+    def apply_settings(self) -> None:
+        """What this process itself does by the settings."""
+        self.state.config.refresh()
+        log.set_level(self.state.config["loglevel"])
+
+
+def main(child: Child) -> None:
+    Worker(child).run()
