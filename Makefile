@@ -111,7 +111,7 @@ lint: test-tools typecheck
 # mypy wants the import package as a folder; the mapping of pyproject.toml, as links.
 typecheck: test-tools
 	@rm -rf build/typecheck && mkdir -p build/typecheck/shoal
-	@ln -s ../../../server/* build/typecheck/shoal/ && ln -s ../../../workers build/typecheck/shoal/workers
+	@ln -s $(CURDIR)/server/* build/typecheck/shoal/ && ln -s $(CURDIR)/workers build/typecheck/shoal/workers
 	@MYPYPATH=build/typecheck $(BIN)/mypy --no-error-summary -p shoal
 
 conf: build

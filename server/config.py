@@ -7,7 +7,6 @@ save points); if that fails, everything goes back. Every process rereads the blo
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from shoal import engine, settings
+from shoal import engine, settings, users
 from shoal.configfile import parse_words, rewrite
 from shoal.globs import glob_match
 from shoal.replies import CommandError
@@ -75,18 +74,9 @@ class Config:
                 if names is None or name.partition(".")[0] in names:
                     engine.setting_set(name, min(value, 2**63 - 1))
             if names is None or "requirepass" in names:
-                self._write_users()
+                users.set_default_password(self.values["requirepass"].encode("latin-1"))
             if engine.blob_version(engine.BLOB_CONFIG) == version:
                 return
-
-    def _write_users(self) -> None:
-        """The default user's line, which C checks passwords by (cext/cmd/auth.h)."""
-        password = self.values["requirepass"].encode("latin-1")
-        secret = f"#{hashlib.sha256(password).hexdigest()}" if password else "nopass"
-        line = f"user default on {secret} ~* &* +@all\n".encode()
-        while not engine.blob_write(engine.BLOB_USERS, line, engine.blob_version(engine.BLOB_USERS)):
-            pass
-        engine.setting_set("<auth-required>", int(bool(password)))
 
     # --- commands
 

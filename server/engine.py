@@ -349,7 +349,7 @@ def client(record: int) -> Client | None:
     row = ffi.new("struct engine_client *")
     if lib.engine_client_get(record, row) != 1:
         return None
-    values = {
+    values: dict[str, Any] = {
         name: ffi.string(getattr(row, name)) if name in _CLIENT_TEXTS else int(getattr(row, name))
         for name in Client.__slots__
     }

@@ -57,8 +57,6 @@ def quote(text: str) -> str:
 class Kind:
     """One word, as it is. The base of all kinds."""
 
-    words: str = "<text>"
-
     @property
     def multi(self) -> bool:
         """Whether a directive takes any number of words."""
@@ -108,8 +106,6 @@ class Bare(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Bool(Kind):
-    words: str = "yes|no"
-
     def parse(self, args: Sequence[str]) -> Value:
         if args[0].lower() not in ("yes", "no"):
             raise ValueError("argument must be 'yes' or 'no'")
@@ -129,7 +125,6 @@ class Bool(Kind):
 class Int(Kind):
     low: int = 0
     high: int = 2**31 - 1
-    words: str = "<number>"
 
     def parse(self, args: Sequence[str]) -> Value:
         if not re.fullmatch(r"-?(0|[1-9]\d*)", args[0]) or args[0] == "-0":
@@ -150,8 +145,6 @@ class Int(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Octal(Int):
-    words: str = "<octal>"
-
     def parse(self, args: Sequence[str]) -> Value:
         try:
             value = int(args[0], 8)
@@ -173,7 +166,6 @@ class Memory(Int):
     """Bytes with an optional unit. A negative `low` also permits negative plain numbers (list-max-listpack-size)."""
 
     high: int = 2**63 - 1
-    words: str = "<size>"
 
     def parse(self, args: Sequence[str]) -> Value:
         return self.check(parse_memory(args[0]))
@@ -187,7 +179,6 @@ class MemoryOrPercent(Memory):
     """Bytes, or `5%`, which is kept as -5."""
 
     low: int = -100
-    words: str = "<size>|<percent>%"
 
     def parse(self, args: Sequence[str]) -> Value:
         if args[0].endswith("%"):
@@ -322,8 +313,6 @@ class OomValues(Words):
 class Save(Kind):
     """Save points: seconds and changes, pair after pair. In a file they add up, and `save ""` clears them."""
 
-    words: str = "<seconds> <changes> [...]"
-
     @property
     def multi(self) -> bool:
         return True
@@ -354,8 +343,6 @@ CLIENT_CLASSES = ("normal", "slave", "pubsub")
 @dataclass(frozen=True, slots=True)
 class OutputLimits(Kind):
     """`class hard soft seconds`, for one or more classes; classes that are not named keep their limits."""
-
-    words: str = "<class> <hard> <soft> <seconds> [...]"
 
     @property
     def multi(self) -> bool:
@@ -404,8 +391,6 @@ ALL_EVENTS = "g$lshzxetd"
 class Events(Kind):
     """Classes of keyspace notifications, one letter each; kept as Redis writes them."""
 
-    words: str = '"KEA"'
-
     def parse(self, args: Sequence[str]) -> Value:
         if set(args[0]) - set(EVENT_BITS) - {"A"}:
             raise ValueError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
@@ -436,8 +421,6 @@ class Events(Kind):
 class Folder(Kind):
     """A folder that exists; kept as an absolute path. A file's directive is taken relative to where we stand then."""
 
-    words: str = "<folder>"
-
     def parse(self, args: Sequence[str]) -> Value:
         if not args[0]:
             raise ValueError("No such file or directory")
@@ -452,8 +435,6 @@ class Folder(Kind):
 @dataclass(frozen=True, slots=True)
 class HostPort(Kind):
     """`replicaof host port` or `replicaof no one`; kept as `host port` or the empty word."""
-
-    words: str = "<host> <port>"
 
     @property
     def multi(self) -> bool:

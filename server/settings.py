@@ -98,7 +98,7 @@ _section(
     "Processes",
     Setting(
         "workers",
-        Int(1, 256, words="<number>|auto"),
+        Int(1, 256),
         os.cpu_count() or 1,
         "Worker processes; each serves its share of the clients, all of them serve every key. Default: one for each core.",
         fixed=True,

@@ -43,10 +43,7 @@ _OPTIONAL_ERRORS = {
 
 def _listen_address(address: str, port: int, backlog: int, mark: int, beside: bool) -> socket.socket:
     wild = {"*": ("0.0.0.0", socket.AF_INET), "::*": ("::", socket.AF_INET6)}
-    if address in wild:
-        host, family = wild[address]
-    else:
-        host, family = address, socket.AF_INET6 if ":" in address else socket.AF_INET
+    host, family = wild.get(address, (address, socket.AF_INET6 if ":" in address else socket.AF_INET))
     found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
     sock = socket.socket(found[0][0], socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
     try:

@@ -54,7 +54,7 @@ def _flags(c: Client) -> bytes:
     return b"".join(letter for flag, letter in _LETTERS if c.flags & flag) or b"N"
 
 
-def _memory(c: Client) -> int:
+def memory_of(c: Client) -> int:
     parts = (c.query_bytes, c.query_free, c.argv_bytes, c.multi_bytes, c.reply_bytes, c.output_list_bytes)
     return _FIXED_MEMORY + sum(parts)
 
@@ -85,7 +85,7 @@ def line(c: Client) -> bytes:
         (b"obl", 0),
         (b"oll", c.output_list_length),
         (b"omem", c.output_list_bytes),
-        (b"tot-mem", _memory(c)),
+        (b"tot-mem", memory_of(c)),
         (b"events", b"rw" if c.output_list_length else b"r"),
         (b"cmd", name.encode()),
         (b"user", c.user or b"default"),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shoal import REDIS_VERSION, __version__, engine
-from shoal.commands.client import BLOCKED, PUBSUB, TRACKING, memory_of
+from shoal.commands.client import FLAG_BLOCKED, FLAG_PUBSUB, FLAG_TRACKING, memory_of
 from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import Call
@@ -124,9 +124,9 @@ def _clients(state: ServerState) -> Iterator[Field]:
     yield "maxclients", state.config["maxclients"]
     yield "client_recent_max_input_buffer", max((c.query_bytes + c.query_free for c in clients), default=0)
     yield "client_recent_max_output_buffer", max((c.output_list_bytes for c in clients), default=0)
-    yield "blocked_clients", sum(1 for c in clients if c.flags & BLOCKED)
-    yield "tracking_clients", sum(1 for c in clients if c.flags & TRACKING)
-    yield "pubsub_clients", sum(1 for c in clients if c.flags & PUBSUB)
+    yield "blocked_clients", sum(1 for c in clients if c.flags & FLAG_BLOCKED)
+    yield "tracking_clients", sum(1 for c in clients if c.flags & FLAG_TRACKING)
+    yield "pubsub_clients", sum(1 for c in clients if c.flags & FLAG_PUBSUB)
     yield "watching_clients", sum(1 for c in clients if c.watches)
     yield "clients_in_timeout_table", 0
     yield "total_watched_keys", sum(c.watches for c in clients)

@@ -35,7 +35,7 @@ def shoal(columns: int, rows: int, chance: random.Random) -> str:
 
 @command("lolwut")
 def lolwut(state: ServerState, call: Call) -> Reply:
-    args = [a for a in call.args[1:]]
+    args = call.args[1:]
     if args and args[0].lower() == b"version":
         args = args[2:]
     numbers = [integer(a) for a in args[:2]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shoal import engine
-from shoal.commands.client import REPLICA, memory_of
+from shoal.commands.client import FLAG_REPLICA, memory_of
 from shoal.commands.info import private_bytes
 from shoal.commands.registry import command
 from shoal.commands.server_state import ServerState
@@ -30,8 +30,8 @@ def stats(state: ServerState, call: Call) -> Reply:
         "total.allocated": m.used,
         "startup.allocated": 0,
         "replication.backlog": 0,
-        "clients.slaves": sum(memory_of(c) for c in clients if c.flags & REPLICA),
-        "clients.normal": sum(memory_of(c) for c in clients if not c.flags & REPLICA),
+        "clients.slaves": sum(memory_of(c) for c in clients if c.flags & FLAG_REPLICA),
+        "clients.normal": sum(memory_of(c) for c in clients if not c.flags & FLAG_REPLICA),
         "cluster.links": 0,
         "aof.buffer": 0,
         "lua.caches": 0,

@@ -16,7 +16,7 @@ from shoal.replies import CommandError, Reply
 
 Function = Callable[[ServerState, Call], Reply]
 
-MODULES = ("auth", "client", "config", "debug", "info", "latency", "lolwut", "memory", "server", "slowlog")
+MODULES = ("client", "config", "debug", "info", "latency", "lolwut", "memory", "server", "slowlog")
 """Modules that register functions when they are imported."""
 
 _functions: dict[str, Function] = {}

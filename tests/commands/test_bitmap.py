@@ -239,4 +239,4 @@ def test_bitfield(script):
         BITFIELD k SET u8 0 9 GET foo 0 -> ! ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.
         BITFIELD_RO k GET u8 #0 -> [0]
         """
-    )  # noqa: E501
+    )
