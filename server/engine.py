@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shoal import log
+from shoal import globs, log
 from shoal._engine import ffi, lib
 from shoal.replies import CommandError, Reply, encode
+
+glob_match = globs.glob_match
 
 NO_REPLY = object()
 """What a handler answers whose client gets nothing now."""
