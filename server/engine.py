@@ -100,6 +100,11 @@ def count_death(kind: int) -> None:
     lib.engine_count_death(kind)
 
 
+def deaths(kind: int) -> int:
+    """Of processes of a kind, in this instance."""
+    return word(f"deaths.{kind}")
+
+
 _NO_WORD = -(2**63)
 
 
@@ -410,17 +415,6 @@ def command_rows() -> Iterator[dict[str, Any]]:
         fields["flag_bits"] = int(raw.flags)
         fields["categories"] = tuple(name for i, name in enumerate(categories) if int(raw.acl) >> i & 1)
         yield fields
-
-
-@functools.cache
-def python_commands() -> dict[int, str]:
-    """Full names of the rows that run in Python, by index."""
-    raw = ffi.new("struct engine_command *")
-    found: dict[int, str] = {}
-    for index in range(lib.engine_command_count()):
-        if lib.engine_command_get(index, raw) == 0 and raw.python:
-            found[index] = _text(raw.fullname)
-    return found
 
 
 @functools.cache

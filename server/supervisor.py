@@ -246,7 +246,7 @@ class Supervisor:
                 other.control.close()
             child = Child(
                 kind.name, slot, kind.title.format(slot=slot), self.pid, control, self.config, self.listeners,
-                self.channels, self.executable,
+                self.channels, self.executable, self.segment.fd if self.segment else -1,
             )  # fmt: skip
             child.begin()
             kind.main(child)

@@ -43,6 +43,7 @@ class Child:
     channels: dict[int, Channels]
     """Of all worker slots."""
     executable: str = ""
+    segment_fd: int = -1
     stopping: bool = False
     _next_id: int = 0
     _deferred: list[tuple[dict[str, Any], list[int]]] = field(default_factory=list)
@@ -81,6 +82,9 @@ class Child:
             os._exit(1)
         finally:
             self.control.settimeout(0)
+
+    def has_deferred(self) -> bool:
+        return bool(self._deferred)
 
     def tell(self, message: dict[str, Any]) -> None:
         messages.send(self.control, message)

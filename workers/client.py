@@ -14,6 +14,8 @@ from typing import Any
 from shoal import engine, log
 from shoal.commands import registry
 from shoal.commands.server_state import ServerState
+from shoal.engine import Call
+from shoal.replies import Reply
 from shoal.sockets import Listener
 from shoal.workers.child import Child
 
@@ -38,11 +40,19 @@ class Worker:
         for listener in child.listeners:
             engine.add_listener(listener.fd, listener.unix)
         engine.set_control(child.control.fileno())
-        engine.callbacks(self.commands.run, self.on_control, self.on_tick)
+        engine.callbacks(self.on_command, self.on_control, self.on_tick)
         self.apply_settings()
         child.tell({"op": "ready", "slot": child.slot})
         engine.serve()
         engine.worker_end()
+
+    def on_command(self, call: Call) -> Reply:
+        try:
+            return self.commands.run(call)
+        finally:
+            if self.child.has_deferred():
+                # The command asked the supervisor, which said other things before its answer.
+                self.on_control()
 
     def on_control(self) -> None:
         for message, fds in self.child.take():

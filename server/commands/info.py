@@ -113,7 +113,7 @@ def _server(state: ServerState) -> Iterator[Field]:
         yield f"listener{listening}", f"name=unix,bind={config['unixsocket']}"
     yield "workers", config["workers"]
     yield "workers_ready", sum(1 for s in engine.slots() if s.kind == engine.KIND_WORKER and s.ready)
-    yield "worker_deaths", engine.word("deaths.worker")
+    yield "worker_deaths", engine.deaths(engine.KIND_WORKER)
     yield "segment_generation", engine.word("generation")
 
 
@@ -145,7 +145,8 @@ def _memory(state: ServerState) -> Iterator[Field]:
     m = engine.memory()
     peak = state.peak()
     private = private_bytes()
-    resident = m.segment + private
+    segment = state.segment_bytes()
+    resident = segment + private
     total_system = os.sysconf("SC_PHYS_PAGES") * _PAGE
     limit = state.config["maxmemory"]
     dataset = max(m.used - m.overhead, 0)
@@ -200,7 +201,7 @@ def _memory(state: ServerState) -> Iterator[Field]:
     yield "active_defrag_running", 0
     yield "lazyfree_pending_objects", 0
     yield "lazyfreed_objects", engine.stats().get("lazyfreed_objects", 0)
-    yield "segment_committed", m.segment
+    yield "segment_committed", segment
     yield "segment_arena_committed", m.committed
     yield "segment_arena_size", m.arena_size
     yield "processes_private_memory", private

@@ -24,7 +24,8 @@ def stats(state: ServerState, call: Call) -> Reply:
     peak = state.peak()
     dataset = max(m.used - m.overhead, 0)
     private = private_bytes()
-    resident = m.segment + private
+    segment = state.segment_bytes()
+    resident = segment + private
     reply: dict[str, Reply] = {
         "peak.allocated": peak,
         "total.allocated": m.used,
@@ -59,7 +60,7 @@ def stats(state: ServerState, call: Call) -> Reply:
         "rss-overhead.bytes": resident - m.committed,
         "fragmentation": resident / m.used if m.used else 1.0,
         "fragmentation.bytes": resident - m.used,
-        "segment.committed": m.segment,
+        "segment.committed": segment,
         "processes.private": private,
     }
     return reply
@@ -101,7 +102,7 @@ def malloc_stats(state: ServerState, call: Call) -> Reply:
         f"pages_free:{engine.word('pages_free')}",
         f"used:{m.used}",
         f"tables:{m.overhead}",
-        f"segment:{m.segment}",
+        f"segment:{state.segment_bytes()}",
     ]
     lines += [f"slot_{s.index}:pid={s.pid},used={s.used_bytes}" for s in engine.slots() if s.pid]
     return Verbatim(("\n".join(lines) + "\n").encode())

@@ -43,12 +43,12 @@ class Commands:
 
     def __init__(self, state: ServerState, functions: dict[str, Function]) -> None:
         self.state = state
-        self.by_index = {i: functions[name] for i, name in engine.python_commands().items() if name in functions}
+        self.by_index = {i: functions[name] for i, name in enumerate(engine.command_names()) if name in functions}
 
     def run(self, call: Call) -> Reply:
         function = self.by_index.get(call.index)
         if function is None:
-            name = engine.python_commands()[call.index].replace("|", " ").upper()
+            name = engine.command_names()[call.index].replace("|", " ").upper()
             raise CommandError(f"{name} is not available in this version of Shoal")
         return function(self.state, call)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,10 @@ class ServerState:
         """Tell the supervisor of changed settings; "" or `name: reason`."""
         answer = self.ask_supervisor({"op": "apply", "names": names})
         return str(answer.get("error") or "")
+
+    def segment_bytes(self) -> int:
+        """Memory that the whole segment really has."""
+        return os.fstat(self.child.segment_fd).st_blocks * 512
 
     def peak(self) -> int:
         """Most bytes of the dataset that this worker has seen."""
