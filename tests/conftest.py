@@ -29,10 +29,9 @@ def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on now."""
     low, _, high = os.environ.get("SHOAL_TEST_PORTS", "").partition("-")
     for port in range(int(low), int(high) + 1) if low else [0]:
-        with socket.socket() as s:
-            with contextlib.suppress(OSError):
-                s.bind(("127.0.0.1", port))
-                return int(s.getsockname()[1])
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return int(s.getsockname()[1])
     raise RuntimeError("no free port")
 
 
