@@ -116,7 +116,7 @@ COMMANDS = st.one_of(
     call("KEYS", pattern), call("RANDOMKEY"), call("DBSIZE"), call("SCAN", word("0", "x", "0"), some(word("COUNT", "1", "TYPE"), 0, 2)),
     call("OBJECT ENCODING", key), call("OBJECT REFCOUNT", key), call("OBJECT FREQ", key), call("OBJECT", key, key),
     call("MEMORY USAGE", key, some(word("SAMPLES", "0", "-1", "x"), 0, 2)), call("DEBUG DIGEST-VALUE", some(key, 1, 2)),
-    call("PING"), call("ECHO", value), call("GET"), call("SET", key), call("NOSUCHCOMMAND", value), call(""),
+    call("PING"), call("ECHO", value), call("GET"), call("SET", key), call("NOSUCHCOMMAND", value), st.just((b"",)),
     call("MULTI"), call("MULTI"), call("EXEC"), call("EXEC"), call("DISCARD"), call("WATCH", some(key, 1, 2)), call("UNWATCH"),
 )  # fmt: skip
 
