@@ -43,6 +43,8 @@ bool object_digest(const struct entry *e, uint8_t digest[DIGEST_BYTES])
 
 struct digest_walk {
     uint8_t digest[DIGEST_BYTES];
+    uint32_t db;
+    bool db_mixed; /* the database's number is mixed in before its first key; one without keys leaves no trace */
     bool ok;
 };
 
@@ -51,17 +53,19 @@ static void add_key(const struct entry *e, void *arg)
     struct digest_walk *w = arg;
     uint8_t one[DIGEST_BYTES] = {0};
     struct slice key = entry_key(e);
+    if (!w->db_mixed) mix_number(w->digest, w->db);
+    w->db_mixed = true;
     mix(one, key.p, key.n);
     w->ok &= object_digest(e, one);
-    for (int i = 0; i < DIGEST_BYTES; i++) w->digest[i] ^= one[i];
+    add(w->digest, one, DIGEST_BYTES);
 }
 
 bool dataset_digest(uint8_t digest[DIGEST_BYTES])
 {
     struct digest_walk w = {.ok = true};
     for (uint32_t db = 0; db < seg()->databases; db++) {
-        if (!ks_db_size(db)) continue;
-        mix_number(w.digest, db);
+        w.db = db;
+        w.db_mixed = false;
         for (uint64_t cursor = 0; (cursor = ks_scan(db, cursor, add_key, &w)) != 0;) {}
     }
     memcpy(digest, w.digest, DIGEST_BYTES);
