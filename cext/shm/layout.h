@@ -41,6 +41,8 @@ enum blob_id {
     BLOB_USERS = 2,  /* ACL lines of all users (cmd/auth.h) */
 };
 
+#define PREIMG_DROP UINT64_MAX
+
 extern char *shm_base; /* this process's mapping, set once by segment_map() */
 
 static ALWAYS_INLINE void *shm_ptr(shm_off off) { return shm_base + off; }
@@ -101,8 +103,10 @@ struct seg_header {
     _Atomic uint32_t cow_active;               /* snapshot epoch, 0 = none; changed only with all stripes held */
 
     _Alignas(CACHE_LINE) _Atomic uint64_t preimg_next;      /* pre-images handed out in this snapshot */
-    _Atomic uint64_t preimg_committed;                      /* pre-images whose memory is committed */
+    _Atomic uint64_t preimg_committed;                      /* numbers below this have a place; PREIMG_DROP: keep no more */
+    _Atomic uint64_t preimg_blocks;                         /* places in the pool: number n lies at n % this */
     _Atomic uint64_t cut_lsn;
+    _Atomic uint64_t cow_limit;                             /* arena offset: what lies above was not in use at the cut */
 
     _Alignas(CACHE_LINE) _Atomic uint64_t page_lock; /* lock word of the page heap */
     uint64_t pages_total;      /* pages the arena could hold */

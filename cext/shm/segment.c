@@ -256,6 +256,13 @@ bool segment_wait_room(uint64_t bytes, uint32_t ms)
     }
 }
 
+int segment_commit(uint64_t off, uint64_t n) { return commit_range(segment_fd, off, n); }
+
+int segment_discard(uint64_t off, uint64_t n)
+{
+    return fallocate(segment_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)n);
+}
+
 int segment_commit_rings(void)
 {
     struct seg_header *h = seg();

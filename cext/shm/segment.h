@@ -30,6 +30,9 @@ bool segment_grow_wait(uint32_t ms);
 /* Waits (a worker, holding nothing) until at least `bytes` more are committed or growth failed. */
 bool segment_wait_room(uint64_t bytes, uint32_t ms);
 
+/* Gives memory to [off, off+n) of the segment, and takes it back (it reads as zeroes then). 0, or -1 with errno. */
+int segment_commit(uint64_t off, uint64_t n);
+int segment_discard(uint64_t off, uint64_t n);
 /* Commits a slot's log ring (when the AOF is switched on). -1: shared memory is full. */
 int segment_commit_rings(void);
 

@@ -61,6 +61,8 @@ struct slot {
 
     /* transaction (shm/txn.c) */
     _Alignas(CACHE_LINE) _Atomic uint64_t status;
+    _Atomic uint32_t cow_waits; /* 1 = waits for a place in the pre-image pool, with no copy under way */
+    uint32_t pad0;
     shm_off undo_top;        /* end of the newest undo record */
     shm_off undo_chunks;     /* chunks beyond the first, linked through their first 8 bytes */
     shm_off free_head;       /* newest FREE record not yet carried out; they link backwards */
