@@ -12,13 +12,19 @@
 static uint64_t preimg_take(void)
 {
     struct seg_header *h = seg();
-    uint64_t n = atomic_fetch_add_explicit(&h->preimg_next, 1, memory_order_relaxed), end;
-    while (unlikely(n >= (end = atomic_load_explicit(&h->preimg_committed, memory_order_acquire)))) {
-        atomic_store_explicit(&my_slot->cow_waits, 1, memory_order_release);
-        sched_yield();
+    for (;;) {
+        uint64_t end = atomic_load_explicit(&h->preimg_committed, memory_order_acquire);
+        if (end == PREIMG_DROP) return PREIMG_DROP;
+        uint64_t n = atomic_load_explicit(&h->preimg_next, memory_order_relaxed);
+        if (unlikely(n >= end)) {
+            sched_yield();
+            continue;
+        }
+        /* odd before the number is ours: pairs with wait_for_copies() */
+        atomic_fetch_add(&my_slot->cow_copies, 1);
+        if (likely(atomic_compare_exchange_strong(&h->preimg_next, &n, n + 1))) return n;
+        atomic_fetch_add(&my_slot->cow_copies, 1);
     }
-    atomic_store_explicit(&my_slot->cow_waits, 0, memory_order_relaxed);
-    return end == PREIMG_DROP ? PREIMG_DROP : n;
 }
 
 static void cow_copy_block(uint64_t block)
@@ -33,6 +39,7 @@ static void cow_copy_block(uint64_t block)
     uint32_t none = 0;
     /* release: the copy is whole before it can be found; pairs with the acquire in snap_read */
     atomic_compare_exchange_strong_explicit(word, &none, (uint32_t)n + 1, memory_order_acq_rel, memory_order_acquire);
+    atomic_fetch_add(&my_slot->cow_copies, 1);
     atomic_thread_fence(memory_order_release); /* published before the caller's stores */
 }
 

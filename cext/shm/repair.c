@@ -60,6 +60,7 @@ bool slot_repair(void)
         atomic_compare_exchange_strong(&seg()->blobs[i].writer, &mine, 0);
     }
     for (uint32_t i = 0; i < SLOT_MAX; i++) lock_release_if_owner(&slot_at(i)->inbox_lock, owner);
+    if (atomic_load(&s->cow_copies) & 1) atomic_fetch_add(&s->cow_copies, 1); /* its copy was never published */
     arena_cache_recount(s);
     txn_release_chunks(s);
     store_order();

@@ -61,7 +61,7 @@ struct slot {
 
     /* transaction (shm/txn.c) */
     _Alignas(CACHE_LINE) _Atomic uint64_t status;
-    _Atomic uint32_t cow_waits; /* 1 = waits for a place in the pre-image pool, with no copy under way */
+    _Atomic uint32_t cow_copies; /* odd = a pre-image is being copied: it has a number, but is perhaps not whole */
     uint32_t pad0;
     shm_off undo_top;        /* end of the newest undo record */
     shm_off undo_chunks;     /* chunks beyond the first, linked through their first 8 bytes */

@@ -55,8 +55,7 @@ static void give_memory_back(void)
     spill_fd = -1;
 }
 
-/* Waits until every other process has been seen outside a transaction (or waiting for a place in the pool) once: copies that were
- * under way are done then, and whoever read cow_active before. */
+/* Waits until every other process has been seen outside a transaction once: whoever read cow_active before is done then. */
 static void wait_for_writers(void)
 {
     for (uint32_t i = 0; i < SLOT_MAX; i++) {
@@ -65,11 +64,21 @@ static void wait_for_writers(void)
         if (s == my_slot) continue;
         while ((atomic_load_explicit(&s->status, memory_order_acquire) != STATUS_IDLE ||
                 atomic_load_explicit(&s->sysop_count, memory_order_acquire) != 0) &&
-               atomic_load_explicit(&s->stats[STAT_TXNS], memory_order_acquire) == txns &&
-               !atomic_load_explicit(&s->cow_waits, memory_order_acquire)) {
+               atomic_load_explicit(&s->stats[STAT_TXNS], memory_order_acquire) == txns) {
             if (!atomic_load_explicit(&s->pid, memory_order_relaxed)) break;
             usleep(50);
         }
+    }
+}
+
+/* Waits until the copies that had a number when this was called are whole (or their process is dead: nobody finds them then).
+ * Writers may hold stripes meanwhile, waiting for the very room that the caller is about to make. */
+static void wait_for_copies(void)
+{
+    for (uint32_t i = 0; i < SLOT_MAX; i++) {
+        struct slot *s = slot_at(i);
+        uint32_t before = atomic_load(&s->cow_copies);
+        while ((before & 1) && atomic_load(&s->cow_copies) == before && atomic_load_explicit(&s->pid, memory_order_relaxed)) sched_yield();
     }
 }
 
@@ -151,7 +160,7 @@ static int spill(void)
 {
     uint64_t n = pool_blocks / 4;
     if (spill_open()) return -1;
-    wait_for_writers();
+    wait_for_copies();
     for (uint64_t i = 0; i < n;) {
         uint64_t at = (spilled + i) % pool_blocks, run = MIN(n - i, pool_blocks - at);
         const char *p = shm_ptr(seg()->preimg_off + at * COW_BLOCK);
