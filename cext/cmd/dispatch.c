@@ -77,7 +77,7 @@ static enum verdict refuse(struct cmd *c, const char *error)
 {
     if (c->spec) counter_add(&my_slot->cmd_rejected[c->spec->index], 1);
     multi_refused(c->client);
-    if (c->spec && c->spec->handler == cmd_exec && client_in_multi(c->client))
+    if (c->spec && c->spec->handler == cmd_exec)
         multi_exec_refused(c, error);
     else
         reply_errorf(c->out, "%s", error);
@@ -107,7 +107,10 @@ static COLD enum verdict wrong_arity(struct cmd *c)
     snprintf(text, sizeof text, error_text(ERR_ARITY), c->spec->fullname);
     counter_add(&my_slot->cmd_rejected[c->spec->index], 1);
     multi_refused(c->client);
-    reply_errorf(c->out, "%s", text);
+    if (c->spec->handler == cmd_exec)
+        multi_exec_refused(c, text + strlen("ERR "));
+    else
+        reply_errorf(c->out, "%s", text);
     return VERDICT_REFUSED;
 }
 
@@ -188,6 +191,7 @@ static enum plan plan_for(struct cmd *c, bool all)
         make_key_room((uint32_t)n);
         n = command_keys(c->spec, c->argv, c->argc, found_keys, keys_room);
     }
+    if (n < 0 && !(flags & (CMD_LOCK_SELF | CMD_PYTHON))) all = true; /* the handler may look at a key before it sees the error */
     c->nkeys = n > 0 ? (uint32_t)n : 0;
     c->keys = key_refs;
     for (uint32_t i = 0; i < c->nkeys; i++) key_refs[i] = (struct key_ref){found_keys[i].pos, key_hash(c->argv[found_keys[i].pos])};

@@ -33,6 +33,8 @@ MAKE = {
 }
 """How to make a key of each type."""
 
+MAKE = {kind: make for kind, make in MAKE.items() if make[0].lower() in ROWS}
+
 TYPE_OF_GROUP = {
     "string": "string",
     "bitmap": "string",
@@ -309,9 +311,8 @@ def test_keys_of_every_form(wire: Wire, reference: Wire, name: str) -> None:
             if subcommand == "GETKEYSANDFLAGS" and name in NEWER_KEYS:
                 continue
             ours = wire("COMMAND", subcommand, *call)
-            if name != "pfmerge":  # its sources may be left out, but not for GETKEYS
-                assert not isinstance(ours, Error), (call, ours)
+            assert not isinstance(ours, Error), (call, ours)
             theirs = reference("COMMAND", subcommand, *call)
-            if name in NEWER_ARITY and isinstance(theirs, Error):
-                continue
+            if isinstance(theirs, Error) and (name in NEWER_ARITY or name == "pfmerge"):
+                continue  # PFMERGE's sources may be left out, but Redis' GETKEYS does not know
             assert plain(ours) == plain(theirs), call
