@@ -16,7 +16,6 @@ import orjson
 
 from shoal import engine, settings, users
 from shoal.configfile import parse_words, rewrite
-from shoal.globs import glob_match
 from shoal.replies import CommandError
 from shoal.settings import LOOKUP, ROWS, Setting
 
@@ -92,7 +91,7 @@ class Config:
                 names = [
                     n
                     for n, row in LOOKUP.items()
-                    if not row.hidden and glob_match(lowered.encode("latin-1"), n.encode())
+                    if not row.hidden and engine.glob_match(lowered.encode("latin-1"), n.encode())
                 ]
             for name in names:
                 row = LOOKUP[name]

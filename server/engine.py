@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shoal import globs, log
+from shoal import log
 from shoal._engine import ffi, lib
 from shoal.replies import CommandError, Reply, encode
-
-glob_match = globs.glob_match
 
 NO_REPLY = object()
 """What a handler answers whose client gets nothing now."""
@@ -446,6 +444,11 @@ def command_keys(index: int, args: Sequence[bytes]) -> list[tuple[int, int]] | N
     positions, flags = ffi.new("uint32_t[]", cap), ffi.new("uint32_t[]", cap)
     count = int(lib.engine_command_keys(index, len(args), argv, lens, positions, flags, cap))
     return None if count < 0 else [(positions[i], flags[i]) for i in range(min(count, cap))]
+
+
+def glob_match(pattern: bytes, text: bytes, nocase: bool = False) -> bool:
+    """Whether the whole text matches a pattern as that of KEYS."""
+    return bool(lib.engine_glob(pattern, len(pattern), text, len(text), nocase))
 
 
 def acl_categories() -> list[str]:
