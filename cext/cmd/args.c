@@ -34,14 +34,25 @@ bool arg_i64_range(struct cmd *c, uint32_t i, int64_t min, int64_t max, int64_t 
     return false;
 }
 
-bool arg_db(struct cmd *c, uint32_t i, const char *error, uint32_t *db)
+bool arg_i32(struct cmd *c, uint32_t i, const char *error, int32_t *v)
 {
-    int64_t v;
-    if (!num_parse_i64(c->argv[i].p, c->argv[i].n, &v) || v < INT32_MIN || v > INT32_MAX) {
-        if (error) return refuse(c, error, ERR_NOTINT);
-        return arg_i64_range(c, i, INT32_MIN, INT32_MAX, &v);
-    }
-    if (v < 0 || v >= seg()->databases) return refuse(c, NULL, ERR_BADDB);
+    int64_t wide;
+    if (!num_parse_i64(c->argv[i].p, c->argv[i].n, &wide)) return refuse(c, error, ERR_NOTINT);
+    if ((wide < INT32_MIN || wide > INT32_MAX) && error) return refuse(c, error, ERR_NOTINT);
+    if (!arg_i64_range(c, i, INT32_MIN, INT32_MAX, &wide)) return false;
+    *v = (int32_t)wide;
+    return true;
+}
+
+bool db_exists(struct cmd *c, int32_t number)
+{
+    return (number >= 0 && (uint32_t)number < seg()->databases) || refuse(c, NULL, ERR_BADDB);
+}
+
+bool arg_db(struct cmd *c, uint32_t i, uint32_t *db)
+{
+    int32_t v;
+    if (!arg_i32(c, i, NULL, &v) || !db_exists(c, v)) return false;
     *db = (uint32_t)v;
     return true;
 }

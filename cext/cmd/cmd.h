@@ -81,7 +81,9 @@ bool arg_double(struct cmd *c, uint32_t i, double *v, const char *error);       
 bool arg_long_double(struct cmd *c, uint32_t i, long double *v);
 bool arg_is(const struct cmd *c, uint32_t i, const char *word);                          /* case-insensitive */
 bool slice_is(struct slice s, const char *word);                                         /* the same for any bytes */
-bool arg_db(struct cmd *c, uint32_t i, const char *error, uint32_t *db);                 /* a database's number; ERR DB index is out of range */
+bool arg_i32(struct cmd *c, uint32_t i, const char *error, int32_t *v);
+bool arg_db(struct cmd *c, uint32_t i, uint32_t *db);                                    /* a database's number */
+bool db_exists(struct cmd *c, int32_t number);                                           /* ERR DB index is out of range */
 
 /* The one parser of options (style.md): a row per option, in any order; a repeated one counts last, as in Redis.
  *   { "EX", OPT_I64, &ex, ... } takes a value; { "NX", OPT_FLAG, &flags, FLAG_NX } sets bits. */

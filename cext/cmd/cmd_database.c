@@ -38,12 +38,13 @@ void cmd_flushall(struct cmd *c)
 
 void cmd_swapdb(struct cmd *c)
 {
-    uint32_t a, b;
-    if (!arg_db(c, 1, "ERR invalid first DB index", &a) || !arg_db(c, 2, "ERR invalid second DB index", &b)) return;
+    int32_t a, b;
+    if (!arg_i32(c, 1, "ERR invalid first DB index", &a) || !arg_i32(c, 2, "ERR invalid second DB index", &b)) return;
+    if (!db_exists(c, a) || !db_exists(c, b)) return;
     if (a != b) {
-        interest_replace_db(c->txn, a, b);
-        interest_replace_db(c->txn, b, a);
-        ks_swap_db(c->txn, a, b);
+        interest_replace_db(c->txn, (uint32_t)a, (uint32_t)b);
+        interest_replace_db(c->txn, (uint32_t)b, (uint32_t)a);
+        ks_swap_db(c->txn, (uint32_t)a, (uint32_t)b);
     }
     c->dirty++;
     reply_ok(c->out);

@@ -113,7 +113,7 @@ void cmd_renamenx(struct cmd *c)
 void cmd_move(struct cmd *c)
 {
     struct key from = key_for(c, 1), to = from;
-    if (!arg_db(c, 2, NULL, &to.db)) return;
+    if (!arg_db(c, 2, &to.db)) return;
     if (to.db == from.db) {
         reply_error(c->out, ERR_SAMEOBJECT);
         return;
@@ -151,7 +151,7 @@ static bool parse_copy_options(struct cmd *c, uint32_t *db, bool *replace)
         if (arg_is(c, i, "REPLACE")) {
             *replace = true;
         } else if (arg_is(c, i, "DB") && i + 1 < c->argc) {
-            if (!arg_db(c, ++i, NULL, db)) return false;
+            if (!arg_db(c, ++i, db)) return false;
         } else {
             reply_error(c->out, ERR_SYNTAX);
             return false;
