@@ -179,7 +179,11 @@ _section(
 _section(
     "Network",
     Setting(
-        "bind", Words(), ["*", "-::*"], "Addresses to listen on; one with a leading - may be missing.", apply="listen"
+        "bind",
+        Words(too_many="Too many bind addresses specified."),
+        ["*", "-::*"],
+        "Addresses to listen on; one with a leading - may be missing.",
+        apply="listen",
     ),
     Setting("port", Int(0, 65535), 6379, "TCP port; 0 does not listen on TCP.", apply="listen"),
     Setting("tcp-backlog", Int(0), 511, "Length of the queue of connections not yet accepted.", fixed=True),
