@@ -244,6 +244,9 @@ class Supervisor:
             self.selector.close()
             for other in self.children.values():
                 other.control.close()
+            if not kind.per_worker:
+                for listener in self.listeners:
+                    listener.sock.close()  # else it would stay open here when CONFIG SET closes it
             child = Child(
                 kind.name, slot, kind.title.format(slot=slot), self.pid, control, self.config, self.listeners,
                 self.channels, self.executable, self.segment.fd if self.segment else -1,

@@ -30,7 +30,7 @@ def server(start_server: StartServer) -> ShoalServer:
 
 def test_get_by_names_patterns_and_aliases(client: redis.Redis) -> None:
     assert client.config_get("hash-max-ziplist-entries") == {"hash-max-ziplist-entries": "512"}
-    several = client.execute_command("CONFIG", "GET", "port", "*max-intset*", "sav[e]", "nothing")
+    several = client.config_get("port", "*max-intset*", "sav[e]", "nothing")
     assert set(several) == {"port", "set-max-intset-entries", "save"}
     everything = client.config_get("*")
     assert len(everything) > 180
@@ -157,7 +157,7 @@ def test_requirepass_at_run_time(server: ShoalServer) -> None:
     clients[0].config_set("requirepass", "secret")
     assert clients[-1].ping(), "connections that are open stay logged in"
     for _ in range(4):
-        with pytest.raises(redis.AuthenticationError, match="Authentication required"):
+        with pytest.raises(redis.AuthenticationError, match="authenticate"):
             server.client().ping()
     with pytest.raises(redis.AuthenticationError):
         server.client(password="wrong").ping()
