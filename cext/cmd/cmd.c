@@ -73,6 +73,14 @@ __attribute__((constructor)) static void attach_hook(void)
     ks_expired_hook = cmd_key_expired;
 }
 
+void cmd_key_evicted(struct txn *t, const struct key *k)
+{
+    const struct slice del[2] = {SLICE("DEL"), k->name};
+    if (log_on()) cmd_log(t, k->db, 2, del);
+    interest_modified(t, k);
+    tell_event(k, 'e', "evicted");
+}
+
 bool wrong_type(struct cmd *c, const struct entry *e, enum obj_type want)
 {
     if (likely(!e || entry_type(e) == want)) return false;

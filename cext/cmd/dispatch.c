@@ -12,12 +12,12 @@
 #include "cmd/monitor.h"
 #include "cmd/multi.h"
 #include "cmd/propagate.h"
+#include "keyspace/evict.h"
 #include "shm/segment.h"
 
 #define MEMORY_TRIES 64u    /* growth steps that one command waits for */
 #define MEMORY_WAIT_MS 1000u
 
-bool (*dispatch_make_room)(void);
 void (*dispatch_slow)(const struct cmd *c, int64_t ns);
 uint32_t dispatch_ns_left[512];
 uint8_t dispatch_ways[512];
@@ -45,6 +45,7 @@ void dispatch_init(void)
     ENSURE(command_count() <= ARRAY_LEN(dispatch_ways));
     make_key_room(64);
     ks_expired_hook = cmd_key_expired;
+    evict_hook = cmd_key_evicted;
     for (uint32_t i = 0; i < command_count(); i++) {
         const struct command *s = command_at(i);
         if (!s->handler || !s->one_key || s->flags & never) continue;
@@ -69,7 +70,7 @@ bool dispatch_gate(const struct client *cl)
 {
     const struct seg_header *h = seg();
     return cl->flags & (CLIENT_FLAG_MULTI | CLIENT_FLAG_PUBSUB) || cl->reply_mode != CLIENT_REPLY_ON || needs_auth(cl) ||
-           !word(&h->serving) || word(&h->clients_paused) || word(&h->write_error) || setting(SET_maxmemory) || monitor_any();
+           !word(&h->serving) || word(&h->clients_paused) || word(&h->write_error) || evict_needed() || monitor_any();
 }
 
 /* `error` is the whole text with its code. */
@@ -129,7 +130,7 @@ static enum verdict check_state(struct cmd *c, uint64_t flags)
 {
     const struct seg_header *h = seg();
     uint32_t error = word(&h->write_error);
-    if (setting(SET_maxmemory) && dispatch_make_room && !dispatch_make_room()) {
+    if (evict_needed() && !evict_make_room()) {
         bool refused = flags & CMD_DENYOOM || (client_in_multi(c->client) && !ends_multi(c->spec));
         if (refused) return refuse_id(c, ERR_OOM);
     }

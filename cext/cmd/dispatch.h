@@ -52,8 +52,6 @@ void dispatch_internal(struct client *cl, struct reply *out, const struct slice 
 /* Private buffers and look-ups of the dispatcher; once per process after txn_init(). */
 void dispatch_init(void);
 
-/* Called before commands that may use memory while maxmemory is set; frees until it fits. False: it does not. */
-extern bool (*dispatch_make_room)(void);
 /* A slow command goes to its log (net/slow.c). */
 extern void (*dispatch_slow)(const struct cmd *c, int64_t ns);
 /* A command goes to those who MONITOR; NULL = nobody does. */

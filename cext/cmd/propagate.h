@@ -14,6 +14,8 @@ void cmd_log_sent(struct cmd *c);
 /* A key goes away because its time is over (ks_write, ks_expire_cycle, ks_expire_noted): logs a DEL and tells watchers and
  * the publisher of events. Needs the key's stripe and an open transaction. */
 void cmd_key_expired(struct txn *t, const struct key *k);
+/* A key was removed for maxmemory (keyspace/evict.h): the same. */
+void cmd_key_evicted(struct txn *t, const struct key *k);
 
 /* Receives the keyspace events whose class notify-keyspace-events names; `wanted` is that setting (bit 1: keyspace channel, bit 2:
  * keyevent channel). Set before serving by whoever publishes; NULL = nobody does. */
