@@ -11,7 +11,6 @@
 #define LOOK_BUCKETS 16u       /* chains looked at per sample and stripe; for volatile policies more, since few keys may qualify */
 #define LOOK_VOLATILE 256u
 #define BUDGET_US 5000         /* then the command may run although it does not fit yet */
-#define STRIPES_A_ROUND 8u     /* visited before the pool's best is removed */
 
 void (*evict_hook)(struct txn *t, const struct key *k);
 
@@ -121,8 +120,8 @@ static void sample_stripe(uint32_t stripe, enum policy p)
 /* Fills the pool from a few stripes; from all of them when those few hold nothing that qualifies. */
 static void fill_pool(enum policy p)
 {
-    uint32_t at = (uint32_t)ks_random() % STRIPE_COUNT;
-    for (uint32_t n = 0; n < STRIPE_COUNT && (n < STRIPES_A_ROUND || !pooled); n++) sample_stripe((at + n * 61) % STRIPE_COUNT, p);
+    uint32_t at = (uint32_t)ks_random() % STRIPE_COUNT, few = pooled < POOL_SIZE / 2 ? 4 : 1;
+    for (uint32_t n = 0; n < STRIPE_COUNT && (n < few || !pooled); n++) sample_stripe((at + n * 61) % STRIPE_COUNT, p);
 }
 
 /* ---- removing ---- */
