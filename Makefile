@@ -93,12 +93,13 @@ $(VENV)/.test-tools: pyproject.toml $(VENV)/.made | build
 
 C_PLAIN := build/c-plain
 C_ASAN := build/c-asan
+# Without -Werror: gcc 12 warns falsely in instrumented code; the plain build has it.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 test-c:
 	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS) tests OUT=../$(C_PLAIN) DEBUG=1 WERROR=1
 	@scripts/run_c_tests.sh $(C_PLAIN)/tests
-	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS) tests OUT=../$(C_ASAN) DEBUG=1 WERROR=1 OPT=-O1 EXTRA='$(SANITIZE)'
+	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS) tests OUT=../$(C_ASAN) DEBUG=1 OPT=-O1 EXTRA='$(SANITIZE)'
 	@scripts/run_c_tests.sh $(C_ASAN)/tests
 
 test-py: test-tools build

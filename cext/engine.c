@@ -241,6 +241,7 @@ uint64_t engine_stat_slot(uint32_t slot, uint32_t i) { return atomic_load_explic
 
 void engine_stats_reset(void)
 {
+    observe_reset();
     for (uint32_t i = 0; i < SLOT_MAX; i++) {
         struct slot *s = slot_at(i);
         for (uint32_t k = 0; k < STAT_COUNT; k++)

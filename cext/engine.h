@@ -91,6 +91,18 @@ struct engine_command_stats {
 };
 void engine_command_stats(uint32_t command, struct engine_command_stats *out);
 
+/* Errors by code: fills up to cap rows, returns how many. */
+struct engine_error {
+    char code[24];
+    uint64_t count;
+};
+uint32_t engine_errors(struct engine_error *out, uint32_t cap);
+/* Run times of a command: calls by bucket; a bucket ends before engine_time_bucket_end() nanoseconds. */
+uint32_t engine_time_buckets(void);
+uint64_t engine_time_bucket_end(uint32_t i);
+void engine_command_times(uint32_t command, uint64_t *buckets);
+void engine_command_times_reset(uint32_t command);
+
 struct engine_memory {
     int64_t used;        /* allocated by keys and values, with the tables */
     uint64_t committed;  /* of the arena */

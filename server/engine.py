@@ -240,6 +240,32 @@ def command_stats(index: int) -> CommandStats:
     return CommandStats(int(row.calls), int(row.usec), int(row.rejected), int(row.failed))
 
 
+def errors() -> dict[str, int]:
+    """Error replies by code."""
+    cap = 256
+    raw = ffi.new("struct engine_error[]", cap)
+    count = int(lib.engine_errors(raw, cap))
+    return {_text(raw[i].code): int(raw[i].count) for i in range(count)}
+
+
+@functools.cache
+def time_bucket_ends() -> list[int]:
+    """First nanosecond behind each bucket of run times."""
+    return [int(lib.engine_time_bucket_end(i)) for i in range(lib.engine_time_buckets())]
+
+
+def command_times(index: int) -> list[int]:
+    """Calls of a command by bucket of run time."""
+    count = int(lib.engine_time_buckets())
+    raw = ffi.new("uint64_t[]", count)
+    lib.engine_command_times(index, raw)
+    return list(raw)
+
+
+def command_times_reset(index: int) -> None:
+    lib.engine_command_times_reset(index)
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     used: int

@@ -161,7 +161,7 @@ static bool general_way(struct run *r)
         my_txn.on_fail = &r->failed; /* EXEC and others bring their own */
         dispatch_account(c, &r->clock);
     } else if (c->out->errors != r->clock.errors) {
-        stat_add(STAT_ERRORS, c->out->errors - r->clock.errors);
+        observe_errors(c->out, r->clock.errors);
         r->clock.errors = c->out->errors;
     }
     if (unlikely(mode != CLIENT_REPLY_ON || cl->reply_mode != mode)) apply_reply_mode(c, mode, r->mark);

@@ -265,7 +265,7 @@ void dispatch_clock_start(struct command_clock *k, const struct reply *out)
     int64_t us = setting(SET_slowlog_log_slower_than), latency = setting(SET_latency_monitor_threshold) * 1000;
     if (us < 0) us = INT64_MAX / 4000000;
     if (latency > 0) us = MIN(us, latency);
-    *k = (struct command_clock){ticks_now(), ticks_from_us(us) - (us == 0), out->errors};
+    *k = (struct command_clock){ticks_now(), ticks_from_us(us) - (us == 0), out->errors, setting(SET_latency_tracking)};
 }
 
 void dispatch_account_slow(struct cmd *c, int64_t ticks)

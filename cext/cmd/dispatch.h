@@ -16,6 +16,7 @@
 #include "cmd/client.h"
 #include "cmd/cmd.h"
 #include "cmd/command_table.h"
+#include "cmd/observe.h"
 
 #define BATCH_MAX 64u
 
@@ -73,6 +74,7 @@ bool dispatch_gate(const struct client *cl);
 struct command_clock { /* one per batch: the end of a command is the start of the next */
     int64_t last, slow; /* ticks */
     uint32_t errors;    /* out->errors before the command */
+    bool times;         /* latency-tracking */
 };
 void dispatch_clock_start(struct command_clock *k, const struct reply *out);
 void dispatch_account_slow(struct cmd *c, int64_t ticks) NOINLINE;
@@ -91,9 +93,10 @@ static ALWAYS_INLINE void dispatch_account(struct cmd *c, struct command_clock *
     counter_add(&my_slot->cmd_calls[i], 1);
     if (us) counter_add(&my_slot->cmd_usec[i], us);
     dispatch_ns_left[i] = ns - us * 1000;
+    if (k->times) observe_time(i, (uint64_t)MAX(ticks_to_ns(ticks), 0));
     if (unlikely(c->out->errors != k->errors)) {
         counter_add(&my_slot->cmd_failed[i], 1);
-        stat_add(STAT_ERRORS, c->out->errors - k->errors);
+        observe_errors(c->out, k->errors);
         k->errors = c->out->errors;
     }
     if (unlikely(ticks > k->slow)) dispatch_account_slow(c, ticks);

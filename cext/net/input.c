@@ -50,8 +50,9 @@ static enum pace run(struct client *c, size_t *at)
 
 static void protocol_error(struct client *c)
 {
+    uint32_t before = worker_reply.errors;
     reply_errorf(&worker_reply, "ERR Protocol error: %s", c->parser.error);
-    stat_add(STAT_ERRORS, 1);
+    observe_errors(&worker_reply, before);
     client_close_after_reply(c);
 }
 

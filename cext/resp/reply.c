@@ -191,6 +191,7 @@ void reply_later_push(struct reply *r, size_t place, uint64_t n) { insert_head(r
 void reply_error(struct reply *r, enum error_id e)
 {
     r->errors++;
+    r->error_at = r->len;
     reply_raw(r, error_lines[e].text, error_lines[e].n);
 }
 
@@ -199,6 +200,7 @@ void reply_error_text(struct reply *r, const void *p, size_t n)
     const uint8_t *from = p;
     while (n && (from[n - 1] == '\r' || from[n - 1] == '\n')) n--;
     uint8_t *to = reply_room(r, n + 3);
+    r->error_at = r->len;
     to[0] = '-';
     for (size_t i = 0; i < n; i++) to[1 + i] = from[i] == '\r' || from[i] == '\n' ? ' ' : from[i];
     memcpy(to + 1 + n, "\r\n", 2);

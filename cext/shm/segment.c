@@ -50,7 +50,7 @@ static struct plan plan_for(const struct segment_params *p)
     l.slots = at;
     at = round_up(at + SLOT_MAX * sizeof(struct slot), SEGMENT_PAGE);
     l.areas = at;
-    l.area_size = UNDO_AREA_BYTES + INBOX_BYTES + SLOW_BYTES + LOG_RING_BYTES;
+    l.area_size = UNDO_AREA_BYTES + INBOX_BYTES + SLOW_BYTES + OBSERVE_BYTES + LOG_RING_BYTES;
     at += SLOT_MAX * l.area_size;
     l.clients = at;
     at = round_up(at + (uint64_t)p->clients_max * sizeof(struct client_record), SEGMENT_PAGE);
@@ -75,7 +75,7 @@ uint64_t layout_fingerprint(void)
                               STRIPE_COUNT,              SLOT_MAX,              PAGE_SIZE_ARENA,
                               COW_BLOCK,                 ARENA_CLASSES,         SETTING_COUNT,
                               STAT_COUNT,                LOG_RING_BYTES,        sizeof(struct client_record),
-                              UNDO_AREA_BYTES,           INBOX_BYTES,           SLOW_BYTES,           9 /* layout revision: bump when a structure in the arena changes */};
+                              UNDO_AREA_BYTES,           INBOX_BYTES,           SLOW_BYTES,           OBSERVE_BYTES,         9 /* layout revision: bump when a structure in the arena changes */};
     uint64_t h = 1469598103934665603ull;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) h = (h ^ parts[i]) * 1099511628211ull;
     return h;
@@ -126,7 +126,7 @@ static int commit_fixed(int fd, const struct plan *l, const struct segment_param
     if (commit_range(fd, 0, l->areas)) return -1;
     uint32_t used = MIN(p->workers + 8, SLOT_MAX);
     for (uint32_t i = 0; i < used; i++)
-        if (commit_range(fd, l->areas + i * l->area_size, UNDO_AREA_BYTES + INBOX_BYTES + SLOW_BYTES)) return -1;
+        if (commit_range(fd, l->areas + i * l->area_size, UNDO_AREA_BYTES + INBOX_BYTES + SLOW_BYTES + OBSERVE_BYTES)) return -1;
     if (commit_range(fd, l->clients, l->blobs - l->clients)) return -1;
     for (uint32_t i = 0; i < 2 * BLOB_COUNT; i++)
         if (commit_range(fd, l->blobs + i * (uint64_t)BLOB_BYTES, 65536)) return -1;

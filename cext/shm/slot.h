@@ -21,6 +21,7 @@ enum slot_kind { SLOT_NONE, SLOT_SUPERVISOR, SLOT_WORKER, SLOT_LOGWRITER, SLOT_P
 #define UNDO_AREA_BYTES (256u << 10) /* first undo chunk of a slot; more come from the page heap */
 #define INBOX_BYTES (256u << 10)
 #define SLOW_BYTES (128u << 10) /* slow commands and latency events (net/slow.h) */
+#define OBSERVE_BYTES (464u << 10) /* errors by code, run times by command (cmd/observe.h) */
 #define LOG_RING_BYTES (4u << 20)
 #define SYSOP_MAX 256u
 
@@ -100,7 +101,8 @@ static ALWAYS_INLINE shm_off slot_area(uint32_t i) { return seg()->slot_areas_of
 static ALWAYS_INLINE shm_off slot_undo_area(uint32_t i) { return slot_area(i); }
 static ALWAYS_INLINE shm_off slot_inbox_area(uint32_t i) { return slot_area(i) + UNDO_AREA_BYTES; }
 static ALWAYS_INLINE shm_off slot_slow_area(uint32_t i) { return slot_area(i) + UNDO_AREA_BYTES + INBOX_BYTES; }
-static ALWAYS_INLINE shm_off slot_log_area(uint32_t i) { return slot_area(i) + UNDO_AREA_BYTES + INBOX_BYTES + SLOW_BYTES; }
+static ALWAYS_INLINE shm_off slot_observe_area(uint32_t i) { return slot_area(i) + UNDO_AREA_BYTES + INBOX_BYTES + SLOW_BYTES; }
+static ALWAYS_INLINE shm_off slot_log_area(uint32_t i) { return slot_observe_area(i) + OBSERVE_BYTES; }
 
 /* Statistics: only the owner adds, so a plain load and store do. */
 static ALWAYS_INLINE void stat_add(enum stat_id id, uint64_t n)

@@ -356,6 +356,33 @@ def _command_stats(state: ServerState) -> Iterator[Field]:
             )
 
 
+def _error_stats(state: ServerState) -> Iterator[Field]:
+    for code, count in sorted(engine.errors().items()):
+        yield f"errorstat_{code}", f"count={count}"
+
+
+def percentile(times: list[int], percent: float) -> float:
+    """Microseconds that so many per cent of the calls stay under."""
+    wanted = sum(times) * percent / 100.0
+    seen = 0
+    for count, end in zip(times, engine.time_bucket_ends(), strict=True):
+        seen += count
+        if count and seen >= wanted:
+            return end / 1000
+    return 0.0
+
+
+def _latency_stats(state: ServerState) -> Iterator[Field]:
+    if not state.config["latency-tracking"]:
+        return
+    percents: list[float] = state.config["latency-tracking-info-percentiles"]
+    for index, name in enumerate(engine.command_names()):
+        times = engine.command_times(index)
+        if any(times):
+            shown = ",".join(f"p{p:.10g}={percentile(times, p):.3f}" for p in percents)
+            yield f"latency_percentiles_usec_{name}", shown
+
+
 def _cluster(state: ServerState) -> Iterator[Field]:
     yield "cluster_enabled", 0
 
@@ -385,8 +412,8 @@ SECTIONS = (
     Section("cpu", "CPU", _cpu),
     Section("modules", "Modules", _nothing),
     Section("commandstats", "Commandstats", _command_stats, default=False),
-    Section("errorstats", "Errorstats", _nothing),
-    Section("latencystats", "Latencystats", _nothing, default=False),
+    Section("errorstats", "Errorstats", _error_stats),
+    Section("latencystats", "Latencystats", _latency_stats, default=False),
     Section("cluster", "Cluster", _cluster),
     Section("keyspace", "Keyspace", _keyspace),
 )

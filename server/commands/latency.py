@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import orjson
 
 from shoal import engine
-from shoal.commands.registry import command
+from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import Call, Slow
 from shoal.replies import CommandError, Reply, Verbatim
@@ -74,6 +74,29 @@ def reset(state: ServerState, call: Call) -> Reply:
         first |= {n.decode("latin-1"): engine.slow_next() for n in names}
         if engine.blob_write(engine.BLOB_OBSERVATION, orjson.dumps(first), version):
             return len(names)
+
+
+def _histogram(index: int) -> Reply:
+    """Calls, and how many took at most so many microseconds, for powers of two."""
+    times = engine.command_times(index)
+    counts: dict[Reply, Reply] = {}
+    seen, bound = 0, 1
+    for count, end in zip(times, engine.time_bucket_ends(), strict=True):
+        while end > bound * 1024:
+            bound *= 2
+        seen += count
+        if count:
+            counts[bound] = seen
+    return {"calls": sum(times), "histogram_usec": counts}
+
+
+@command("latency|histogram")
+def histogram(state: ServerState, call: Call) -> Reply:
+    """Of the named commands (a container stands for its subcommands), or of all that were called."""
+    names = engine.command_names()
+    wanted = {word(a) for a in call.args[2:]}
+    chosen = [i for i, n in enumerate(names) if not wanted or n in wanted or n.partition("|")[0] in wanted]
+    return {names[i]: _histogram(i) for i in chosen if any(engine.command_times(i))}
 
 
 def _ago(seconds: float) -> str:
