@@ -23,16 +23,7 @@ static ALWAYS_INLINE bool same_bytes(const uint8_t *a, const uint8_t *b, size_t 
 
 const uint8_t *lp_prev(const uint8_t *lp, const uint8_t *p)
 {
-    if (p == lp + LP_HEADER)
-        return NULL;
-    uint32_t n = 0;
-    for (unsigned shift = 0; shift < 35; shift += 7) {
-        uint8_t b = *--p;
-        n |= (uint32_t)(b & 0x7F) << shift;
-        if ((b & 0x80) == 0)
-            break;
-    }
-    return p - n;
+    return p == lp + LP_HEADER ? NULL : lp_step_back(p);
 }
 
 const uint8_t *lp_last(const uint8_t *lp) { return lp_prev(lp, lp_end(lp)); }
@@ -203,13 +194,15 @@ static uint8_t *put_back(uint8_t *p, uint32_t n)
     return p + bytes;
 }
 
+uint8_t *lp_item_write(uint8_t *p, const struct lp_item *item)
+{
+    uint8_t *body_end = item->text != NULL ? put_text(p, item->text, item->n) : put_number(p, item->number);
+    return put_back(body_end, (uint32_t)(body_end - p));
+}
+
 static uint8_t *put_items(uint8_t *p, const struct lp_edit *e)
 {
-    for (uint32_t i = 0; i < e->item_count; i++) {
-        const struct lp_item *item = &e->items[i];
-        uint8_t *body_end = item->text != NULL ? put_text(p, item->text, item->n) : put_number(p, item->number);
-        p = put_back(body_end, (uint32_t)(body_end - p));
-    }
+    for (uint32_t i = 0; i < e->item_count; i++) p = lp_item_write(p, &e->items[i]);
     return p;
 }
 

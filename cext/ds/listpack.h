@@ -144,6 +144,14 @@ static ALWAYS_INLINE void lp_get(const uint8_t *p, struct lp_value *v)
     }
 }
 
+/* Start of the entry that ends where p points (p is the next entry's start or the end); there must be one. */
+static ALWAYS_INLINE const uint8_t *lp_step_back(const uint8_t *p)
+{
+    uint32_t n = *--p & 0x7F;
+    for (unsigned shift = 7; *p & 0x80 && shift < 35; shift += 7) n |= (uint32_t)(*--p & 0x7F) << shift;
+    return p - n;
+}
+
 /* The entry as text: points into the listpack, or at `room` where a number was printed. */
 struct slice lp_text(const uint8_t *p, uint8_t room[NUM_I64_ROOM]);
 
@@ -158,6 +166,8 @@ const uint8_t *lp_find(const uint8_t *p, const uint8_t *s, size_t n, uint32_t sk
 struct lp_item lp_item_text(const void *s, size_t n); /* n below LP_MAX_BYTES */
 struct lp_item lp_item_number(int64_t v);
 struct lp_item lp_item_value(const struct lp_value *v);
+/* Writes the entry, item->bytes long, for structures of such entries that are no listpacks; returns its end. */
+uint8_t *lp_item_write(uint8_t *dst, const struct lp_item *item);
 
 /* Replace `remove` entries from `pos` on (fewer if the end comes first) by the items. pos NULL or lp_end(): append.
  * False: the result would be larger than LP_MAX_BYTES. The items must outlive the edit. */

@@ -1,0 +1,90 @@
+/* types/list.h - lists: rows of elements that grow and shrink at both ends.
+ *
+ *   ENC_LISTPACK   root = the one node
+ *   ENC_QUICKLIST  root = struct list_root; nodes doubly linked
+ *
+ * A node is one block with a gap at both ends; between them lie elements in listpack's entry encoding:
+ *   [prev, next (only in a quicklist)]  size head count tail  | gap | element ... | gap |
+ * So a push at either end writes the element into the gap and announces two words of the header: what lies in a gap is reachable by nobody
+ * and needs no undo. In return a pop announces the bytes it gives up, for a later push of the same transaction may write over them.
+ * A node without room is built anew, a bit larger, with its elements at the end that is not growing. An element of at least
+ * quicklist-packed-threshold bytes has a "plain" node of its own, as bytes without encoding.
+ *
+ * Where nodes are split, filled and joined, and when a list changes its encoding, is Redis 7.2's (quicklist.c, t_list.c), but that a node
+ * limited by size holds 25 bytes less: its block with the header is the limit, a size class of its own.
+ *
+ * struct list is a copy of what the entry says (encoding and root): functions that change it change the copy, and the caller stores it
+ * with ks_set_root(). All need the key's stripe; with a `t` also an open transaction. Death: undone with the transaction.
+ * Not for: replies, events (cmd/cmd_list.c).
+ */
+#ifndef SHOAL_TYPES_LIST_H
+#define SHOAL_TYPES_LIST_H
+
+#include "ds/listpack.h"
+#include "keyspace/entry.h"
+
+enum list_end { LIST_HEAD, LIST_TAIL };
+
+struct list {
+    enum encoding enc; /* ENC_LISTPACK or ENC_QUICKLIST */
+    shm_off root;      /* 0 (ENC_LISTPACK only) = empty and without memory yet */
+};
+#define LIST_EMPTY ((struct list){ENC_LISTPACK, 0})
+
+struct list_node {
+    uint32_t size;  /* bytes from here to the end of the block */
+    uint32_t head;  /* where the first element starts, from here */
+    uint32_t count; /* elements; LIST_PLAIN: one, as bytes without encoding */
+    uint32_t tail;  /* behind the last element */
+};
+#define LIST_PLAIN (1u << 31)
+
+struct list_links { /* before a node of a quicklist */
+    shm_off prev, next; /* struct list_node; 0 = none */
+};
+
+struct list_root {
+    shm_off first, last; /* struct list_node */
+    uint64_t count;      /* elements in all nodes */
+    uint64_t nodes;
+};
+
+/* A place in a list: an element. Good until the list changes. */
+struct list_place {
+    shm_off node;
+    const uint8_t *p;
+};
+
+static inline struct list list_of(const struct entry *e) { return (struct list){entry_enc(e), *entry_root(e)}; }
+
+uint64_t list_length(const struct list *l);
+
+/* ---- reading ---- */
+/* index from the head, negative from the tail; false: outside. Walks from the nearer end. */
+bool list_seek(const struct list *l, int64_t index, struct list_place *at);
+/* One element on, towards `to`; false: that was the last. */
+bool list_step(const struct list *l, struct list_place *at, enum list_end to);
+void list_get(const struct list_place *at, struct lp_value *v);
+/* As text; a number is printed into room. */
+struct slice list_text(const struct list_place *at, uint8_t room[NUM_I64_ROOM]);
+bool list_equals(const struct list_place *at, struct slice s);
+/* Calls fn for each element from the head on until it returns false; v->text points into the list. */
+void list_each(enum encoding enc, shm_off root, bool (*fn)(const struct lp_value *v, void *arg), void *arg);
+
+/* ---- changing ---- */
+/* Before elements of so many bytes and number are added: a list that would be too large for a listpack becomes a quicklist. */
+void list_expect(struct txn *t, struct list *l, uint64_t bytes, uint64_t count);
+/* After elements were removed or replaced: a quicklist of one small node becomes a listpack. `shrinking`: only below half the limit. */
+void list_settle(struct txn *t, struct list *l, bool shrinking);
+void list_push(struct txn *t, struct list *l, enum list_end where, struct slice s);
+/* Removes n <= length elements at an end. A list that is empty afterwards is to be deleted by the caller. */
+void list_drop(struct txn *t, struct list *l, enum list_end where, uint64_t n);
+void list_insert(struct txn *t, struct list *l, const struct list_place *at, bool after, struct slice s);
+void list_replace(struct txn *t, struct list *l, const struct list_place *at, struct slice s);
+/* Removes elements equal to s: at most `limit` (0 = all), beginning at `from`. Returns how many. */
+uint64_t list_remove(struct txn *t, struct list *l, struct slice s, enum list_end from, uint64_t limit);
+
+/* The settings as Redis reads them: would a listpack of so many bytes and elements be too large? */
+bool list_exceeds(uint64_t bytes, uint64_t count);
+
+#endif
