@@ -194,9 +194,20 @@ static uint8_t *put_back(uint8_t *p, uint32_t n)
     return p + bytes;
 }
 
+uint32_t lp_item_body_bytes(const struct lp_item *item)
+{
+    if (item->text == NULL) return number_body(item->number);
+    return item->n + (item->n < 64 ? 1 : item->n < 4096 ? 2 : 5);
+}
+
+uint8_t *lp_item_write_body(uint8_t *p, const struct lp_item *item)
+{
+    return item->text != NULL ? put_text(p, item->text, item->n) : put_number(p, item->number);
+}
+
 uint8_t *lp_item_write(uint8_t *p, const struct lp_item *item)
 {
-    uint8_t *body_end = item->text != NULL ? put_text(p, item->text, item->n) : put_number(p, item->number);
+    uint8_t *body_end = lp_item_write_body(p, item);
     return put_back(body_end, (uint32_t)(body_end - p));
 }
 

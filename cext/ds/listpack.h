@@ -168,6 +168,9 @@ struct lp_item lp_item_number(int64_t v);
 struct lp_item lp_item_value(const struct lp_value *v);
 /* Writes the entry, item->bytes long, for structures of such entries that are no listpacks; returns its end. */
 uint8_t *lp_item_write(uint8_t *dst, const struct lp_item *item);
+/* The same without the back-length. */
+uint32_t lp_item_body_bytes(const struct lp_item *item);
+uint8_t *lp_item_write_body(uint8_t *dst, const struct lp_item *item);
 
 /* Replace `remove` entries from `pos` on (fewer if the end comes first) by the items. pos NULL or lp_end(): append.
  * False: the result would be larger than LP_MAX_BYTES. The items must outlive the edit. */

@@ -1,0 +1,118 @@
+/* types/hash_expire.c - times at which fields of a hash expire: setting, finding the earliest, removing. Layout, locks, deaths: hash.h. */
+#include "types/hash_pack.h"
+
+#include "keyspace/keyspace.h"
+
+bool hash_field_expired(int64_t expire_ms) { return ks_expiry_on && ks_now_ms() > expire_ms; }
+
+int64_t hash_earliest(enum encoding enc, shm_off root)
+{
+    if (enc == ENC_HASHTABLE) return hash_root(root)->earliest;
+    return enc == ENC_LISTPACK_EX ? *(const int64_t *)shm_ptr(root) : 0;
+}
+
+static void set_earliest(struct txn *t, struct hash *h, int64_t ms)
+{
+    int64_t *at = h->enc == ENC_HASHTABLE ? &hash_root(h->root)->earliest : shm_ptr(h->root);
+    if (*at != ms) TXN_SET(t, *at, ms);
+}
+
+/* A pack whose fields have places for times. */
+static void pack_extend(struct txn *t, struct hash *h)
+{
+    const struct hash_pack *old = pack_at(ENC_LISTPACK, h->root);
+    shm_off root = pack_new(t, ENC_LISTPACK_EX, old->bytes + old->count, old->count); /* the number 0 takes one byte */
+    uint8_t *dst = pack_data(pack_at(ENC_LISTPACK_EX, root));
+    struct lp_item none = lp_item_number(0);
+    for (const uint8_t *p = pack_data(old), *next; p < pack_end(old); p = next) {
+        struct hash_field f;
+        next = pack_read(ENC_LISTPACK, p, &f);
+        memcpy(dst, p, (size_t)(next - p));
+        dst = lp_item_write_body(dst + (next - p), &none);
+    }
+    pack_free(t, ENC_LISTPACK, h->root);
+    *h = (struct hash){ENC_LISTPACK_EX, root};
+}
+
+static void table_set_expire(struct txn *t, struct hash_root *r, struct slice field, int64_t expire_ms)
+{
+    uint64_t hash;
+    struct ht_place at = item_find(r, field, &hash);
+    ENSURE(at.bucket != NULL);
+    struct hash_item_parts x;
+    item_read(at.item, &x);
+    if (x.expire_ms >= 0 && expire_ms >= 0) {
+        uint8_t *p = (uint8_t *)(uintptr_t)x.field.p - 8;
+        txn_touch(t, p, 8);
+        le_store64(p, (uint64_t)expire_ms);
+        return;
+    }
+    uint64_t old = item_size(&x);
+    x.expire_ms = expire_ms;
+    ht_replace(t, at, item_new(t, &x));
+    txn_free(t, at.item, old);
+}
+
+void hash_set_expire(struct txn *t, struct hash *h, struct slice field, int64_t expire_ms)
+{
+    if (h->enc == ENC_LISTPACK) {
+        if (expire_ms < 0) return;
+        pack_extend(t, h);
+    }
+    if (h->enc == ENC_HASHTABLE) {
+        table_set_expire(t, hash_root(h->root), field, expire_ms);
+    } else {
+        struct hash_field f;
+        const uint8_t *p = pack_find(h->enc, h->root, field), *after;
+        ENSURE(p != NULL);
+        after = pack_read(h->enc, p, &f);
+        p += lp_body_bytes(p);
+        p += lp_body_bytes(p);
+        struct lp_item item = lp_item_number(MAX(expire_ms, 0));
+        pack_splice(t, h, p, after, &item, 1, pack_at(h->enc, h->root)->count);
+    }
+    int64_t earliest = hash_earliest(h->enc, h->root);
+    if (expire_ms >= 0 && (!earliest || expire_ms < earliest)) set_earliest(t, h, expire_ms);
+}
+
+struct expiring {
+    struct slice *found; /* copies in scratch memory */
+    uint64_t count, max;
+    int64_t earliest;    /* of those that live */
+    bool more;           /* some were left for lack of room */
+};
+
+static bool note_expired(const struct hash_field *f, void *arg)
+{
+    struct expiring *x = arg;
+    uint8_t room[NUM_I64_ROOM];
+    if (f->expire_ms < 0) return true;
+    if (!hash_field_expired(f->expire_ms)) {
+        if (!x->earliest || f->expire_ms < x->earliest) x->earliest = f->expire_ms;
+        return true;
+    }
+    if (x->count == x->max) {
+        x->more = true;
+        return false;
+    }
+    struct slice field = hash_text(&f->field, room);
+    uint8_t *copy = scratch_alloc(field.n + 1);
+    memcpy(copy, field.p, field.n);
+    x->found[x->count++] = (struct slice){copy, field.n};
+    return true;
+}
+
+uint64_t hash_remove_expired(struct txn *t, struct hash *h, uint64_t max, void (*fn)(struct slice field, void *arg), void *arg)
+{
+    int64_t earliest = hash_earliest(h->enc, h->root);
+    if (!earliest || !hash_field_expired(earliest)) return 0;
+    max = MIN(max, hash_length(h));
+    struct expiring x = {.found = scratch_alloc((max + 1) * sizeof(struct slice)), .max = max};
+    hash_each_even_expired(h->enc, h->root, note_expired, &x);
+    for (uint64_t i = 0; i < x.count; i++) {
+        fn(x.found[i], arg);
+        hash_delete(t, h, x.found[i]);
+    }
+    if (!x.more && hash_length(h)) set_earliest(t, h, x.earliest);
+    return x.count;
+}
