@@ -48,11 +48,13 @@ static ALWAYS_INLINE void tell_event(const struct key *k, char cls, const char *
     if (wanted) publish_event(k, cls, event, wanted);
 }
 
-void cmd_notify(struct cmd *c, const struct key *k, char cls, const char *event)
+void cmd_changed(struct txn *t, const struct key *k, char cls, const char *event)
 {
-    interest_modified(c->txn, k);
+    interest_modified(t, k);
     tell_event(k, cls, event);
 }
+
+void cmd_notify(struct cmd *c, const struct key *k, char cls, const char *event) { cmd_changed(c->txn, k, cls, event); }
 
 void cmd_modified(struct cmd *c, const struct key *k, char cls, const char *event)
 {

@@ -68,6 +68,8 @@ bool wrong_type(struct cmd *c, const struct entry *e, enum obj_type want);
 void cmd_modified(struct cmd *c, const struct key *k, char cls, const char *event);
 /* The same without adding to dirty, for the second and later effects on one key. */
 void cmd_notify(struct cmd *c, const struct key *k, char cls, const char *event);
+/* The same outside of a command. */
+void cmd_changed(struct txn *t, const struct key *k, char cls, const char *event);
 
 /* Instead of the command as sent, log these (may be called several times: they are logged in order). */
 void cmd_propagate(struct cmd *c, uint32_t argc, const struct slice *argv);

@@ -10,8 +10,28 @@
 #define STEP_KEYS 32u    /* removals per transaction */
 #define STEP_BUCKETS 512u /* chains looked at per hold of the stripe */
 
-/* Removes what is over in one chain; returns the chain's exact new bound. */
-static uint32_t chain_expire(struct txn *t, struct stripe *s, uint32_t db, uint32_t index, uint32_t *removed)
+/* Removes the key, or what is over of its value. */
+static void entry_expire_now(struct txn *t, struct entry *e, uint32_t db)
+{
+    struct slice name = entry_key(e);
+    uint8_t *copy = scratch_alloc(name.n + 1);
+    memcpy(copy, name.p, name.n);
+    struct key k = key_make((struct slice){copy, name.n}, db);
+    if (entry_expired(e))
+        ks_remove_expired(t, &k);
+    else
+        ks_fields_hook(t, &k, e, STEP_KEYS);
+}
+
+/* When something of the entry expires next, 0 = never. */
+static int64_t entry_next_due(const struct entry *e)
+{
+    int64_t key = entry_expire(e), parts = ks_fields_hook ? entry_due(e) : 0;
+    return key < 0 ? parts : parts > 0 ? MIN(key, parts) : key;
+}
+
+/* Removes what is over in one chain; returns the chain's exact new bound. Past `limit` removals it leaves the chain due. */
+static uint32_t chain_expire(struct txn *t, struct stripe *s, uint32_t db, uint32_t index, uint32_t *removed, uint32_t limit)
 {
     bool again = true;
     uint32_t due = 0;
@@ -21,19 +41,17 @@ static uint32_t chain_expire(struct txn *t, struct stripe *s, uint32_t db, uint3
         if (index >= s->keys.buckets) return 0;
         for (struct bucket *b = ht_bucket(&s->keys, index); b && !again; b = ht_next(b))
             for (uint32_t m = ht_used_mask(b); m; m &= m - 1) {
-                const struct entry *e = shm_ptr(ht_slot(b, (uint32_t)__builtin_ctz(m)));
-                if (!(e->flags & ENTRY_EXPIRES)) continue;
-                if (entry_expired(e)) {
-                    struct slice name = entry_key(e);
-                    uint8_t *copy = scratch_alloc(name.n + 1);
-                    memcpy(copy, name.p, name.n);
-                    struct key k = key_make((struct slice){copy, name.n}, db);
-                    ks_remove_expired(t, &k);
+                struct entry *e = shm_ptr(ht_slot(b, (uint32_t)__builtin_ctz(m)));
+                int64_t ms = entry_next_due(e);
+                if (!ms) continue;
+                if (ms < ks_now_ms()) {
+                    if (*removed >= limit) return expire_unit(ms);
+                    entry_expire_now(t, e, db);
                     ++*removed;
                     again = true;
                     break;
                 }
-                uint32_t u = expire_unit(entry_expire(e));
+                uint32_t u = expire_unit(ms);
                 if (!due || u < due) due = u;
             }
     }
@@ -48,7 +66,7 @@ static bool walk_step(struct txn *t, struct stripe *s, uint32_t db, uint32_t now
     for (; i < s->keys.buckets && looked < STEP_BUCKETS && *removed - start < STEP_KEYS; i++, looked++) {
         struct bucket *b = ht_bucket(&s->keys, i);
         if (b->due && b->due <= now) {
-            uint32_t due = chain_expire(t, s, db, i, removed);
+            uint32_t due = chain_expire(t, s, db, i, removed, start + STEP_KEYS);
             if (i >= s->keys.buckets) break;
             b = ht_bucket(&s->keys, i);
             if (b->due != due) TXN_SET(t, b->due, due);

@@ -23,6 +23,9 @@ uint32_t access_clock_new(void);
 /* An access: sets the entry's clock. */
 void ks_touch(struct entry *e);
 
+/* When the first part of the value expires, 0 = none does (objtype.due). */
+int64_t entry_due(const struct entry *e);
+
 /* Takes `ms` into the bounds of the stripe and of the bucket chain `head` that holds the key. */
 void due_note(struct txn *t, struct stripe *s, struct bucket *head, int64_t ms);
 

@@ -106,6 +106,10 @@ bool ks_check(char *err, size_t errlen);
 /* ---- expiry ---- */
 /* Called inside the transaction that removed a key whose time was over (log a DEL, notify, mark watchers). Set by cmd/. */
 extern void (*ks_expired_hook)(struct txn *t, const struct key *k);
+/* Removes parts of a value whose time is over (hash fields), at most `max`; also the key, if nothing is left. Set by cmd/. */
+extern void (*ks_fields_hook)(struct txn *t, const struct key *k, struct entry *e, uint32_t max);
+/* A part of the key's value expires at `ms`: the active expiry comes by. */
+void ks_note_due(struct txn *t, const struct key *k, int64_t ms);
 /* False while a log is replayed: keys whose time is over are served like others until their DEL comes. */
 extern bool ks_expiry_on;
 /* CLIENT PAUSE: nothing is removed because its time is over, so that a paused dataset stays as it is. */

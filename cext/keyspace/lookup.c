@@ -6,6 +6,7 @@
 #include "keyspace/internal.h"
 
 void (*ks_expired_hook)(struct txn *t, const struct key *k);
+void (*ks_fields_hook)(struct txn *t, const struct key *k, struct entry *e, uint32_t max);
 bool ks_expiry_on = true;
 bool ks_no_touch;
 

@@ -15,6 +15,8 @@ struct objtype {
     shm_off (*copy)(struct txn *t, enum encoding enc, shm_off root);
     /* Bytes below the root; looks at no more than `samples` items of a collection (0 = all) and extrapolates. */
     uint64_t (*memory)(enum encoding enc, shm_off root, uint64_t samples);
+    /* When the first part of the value expires (hash fields): a lower bound, unix time in milliseconds; 0 = none does. NULL: never. */
+    int64_t (*due)(enum encoding enc, shm_off root);
 };
 
 /* Indexed by enum obj_type; a type that is not built in has no functions (NULL). types/ registers its row at load time. */

@@ -6,6 +6,7 @@
 #include "base/num.h"
 #include "keyspace/internal.h"
 #include "keyspace/lazy.h"
+#include "keyspace/objtype.h"
 
 struct form { /* what an entry is to look like */
     enum obj_type type;
@@ -54,6 +55,25 @@ void due_note(struct txn *t, struct stripe *s, struct bucket *head, int64_t ms)
     if (!head->due || u < head->due) TXN_SET(t, head->due, u);
     if (!s->due || u < s->due) TXN_SET(t, s->due, u);
     if (s->expire_cursor && (!s->due_next || u < s->due_next)) TXN_SET(t, s->due_next, u);
+}
+
+void ks_note_due(struct txn *t, const struct key *k, int64_t ms)
+{
+    struct stripe *s = ks_stripe(k);
+    due_note(t, s, ht_bucket(&s->keys, ht_index(&s->keys, k->hash)), ms);
+}
+
+int64_t entry_due(const struct entry *e)
+{
+    const struct objtype *ops = objtypes[entry_type(e)];
+    return ops && ops->due ? ops->due(entry_enc(e), *entry_root(e)) : 0;
+}
+
+/* The value of a new entry may have parts that expire. */
+static void parts_note(struct txn *t, const struct key *k, const struct entry *e)
+{
+    int64_t ms = entry_due(e);
+    if (unlikely(ms > 0)) ks_note_due(t, k, ms);
 }
 
 static void expiry_count(struct txn *t, struct stripe *s, int64_t before, int64_t after)
@@ -274,6 +294,7 @@ struct entry *ks_set_object(struct txn *t, const struct key *k, enum obj_type ty
     if (old) outside_free(t, old);
     struct entry *e = entry_put(t, s, k, at, &f);
     *entry_root(e) = root;
+    parts_note(t, k, e);
     return e;
 }
 
@@ -297,6 +318,7 @@ static struct entry *entry_reshape(struct txn *t, struct stripe *s, const struct
     else
         memcpy(entry_body(e), entry_body(from), value_part_size(enc));
     e->access = from->access;
+    parts_note(t, k, e);
     return e;
 }
 

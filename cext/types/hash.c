@@ -283,4 +283,5 @@ static uint64_t hash_memory(enum encoding enc, shm_off root, uint64_t samples)
 }
 
 const struct objtype hash_type = {
-    .name = "hash", .free_some = hash_free_some, .free_effort = hash_free_effort, .copy = hash_copy, .memory = hash_memory};
+    .name = "hash", .free_some = hash_free_some, .free_effort = hash_free_effort, .copy = hash_copy, .memory = hash_memory,
+    .due = hash_earliest};

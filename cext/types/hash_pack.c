@@ -10,7 +10,7 @@ static ALWAYS_INLINE const uint8_t *body_after(const uint8_t *p) { return p + lp
 
 const uint8_t *pack_read(enum encoding enc, const uint8_t *p, struct hash_field *f)
 {
-    struct lp_value at;
+    struct lp_value at = {0};
     lp_get(p, &f->field);
     p = body_after(p);
     lp_get(p, &f->value);
