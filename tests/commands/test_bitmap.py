@@ -8,6 +8,7 @@ import pytest
 from wire import Wire
 
 BIT_OFFSET = "ERR bit offset is not an integer or out of range"
+BAD_TYPE = "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
 BIT_VALUE = "ERR bit is not an integer or out of range"
 
 
@@ -225,10 +226,10 @@ def test_bitfield(script):
         BITFIELD_RO k GET u8 #1 -> [127]
         BITFIELD_RO none GET u8 0 -> [0]
         BITFIELD_RO k SET u8 0 1 -> ! ERR BITFIELD_RO only supports the GET subcommand
-        BITFIELD k GET u64 0 -> ! ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.
-        BITFIELD k GET i65 0 -> ! ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.
-        BITFIELD k GET u0 0 -> ! ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.
-        BITFIELD k GET x8 0 -> ! ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.
+        BITFIELD k GET u64 0 -> ! {BAD_TYPE}
+        BITFIELD k GET i65 0 -> ! {BAD_TYPE}
+        BITFIELD k GET u0 0 -> ! {BAD_TYPE}
+        BITFIELD k GET x8 0 -> ! {BAD_TYPE}
         BITFIELD k GET u8 -1 -> ! {BIT_OFFSET}
         BITFIELD k GET u8 # -> ! {BIT_OFFSET}
         BITFIELD k GET u8 #9223372036854775807 -> ! {BIT_OFFSET}
@@ -236,7 +237,7 @@ def test_bitfield(script):
         BITFIELD k SET u8 0 -> ! ERR syntax error
         BITFIELD k SET u8 0 x -> ! ERR value is not an integer or out of range
         BITFIELD k FOO u8 0 -> ! ERR syntax error
-        BITFIELD k SET u8 0 9 GET foo 0 -> ! ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.
+        BITFIELD k SET u8 0 9 GET foo 0 -> ! {BAD_TYPE}
         BITFIELD_RO k GET u8 #0 -> [0]
         """
     )

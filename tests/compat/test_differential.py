@@ -3,9 +3,10 @@
 An example is a list of steps; a step sends one or more commands (then as a pipeline) over one of three connections, two in RESP2 and one
 in RESP3, and compares each reply as it is on the wire. At the end the whole dataset is compared: keys, encodings, expiries, DEBUG DIGEST.
 
-What cannot be equal is compared by a rule of its own (`RULES`): remaining times within two seconds, KEYS and SCAN without order, RANDOMKEY
-and MEMORY USAGE by whether there is an answer. DBSIZE, MEMORY USAGE and DEBUG DIGEST-VALUE of redis-server see keys whose time is over but
-which nobody has looked at since: from then on only their errors are compared. Where the peer's version speaks otherwise than Redis 7.2, `known_difference` names the case.
+What cannot be equal is compared by a rule of its own (`RULES`): remaining times within two seconds, KEYS and SCAN without
+order, RANDOMKEY and MEMORY USAGE by whether there is an answer. DBSIZE, MEMORY USAGE and DEBUG DIGEST-VALUE of
+redis-server see keys whose time is over but which nobody has looked at since: from then on only their errors are compared.
+Where the peer's version speaks otherwise than Redis 7.2, `known_difference` names the case.
 SHOAL_DIFFERENTIAL_EXAMPLES sets how many examples are run.
 """
 
