@@ -19,6 +19,7 @@
 #include "net/slow.h"
 #include "net/worker.h"
 #include "shm/arena.h"
+#include "shm/guard.h"
 #include "shm/inbox.h"
 #include "shm/repair.h"
 #include "shm/segment.h"
@@ -315,6 +316,7 @@ int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen)
     slow_init();
     dispatch_slow = slow_command;
     if (kind != SLOT_WORKER) return 0;
+    guard_arm(); /* test build only: from here on an unannounced store to the arena faults */
     if (worker_init()) {
         snprintf(err, errlen, "preparing the event loop: %s", strerror(errno));
         return -1;

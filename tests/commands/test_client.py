@@ -227,6 +227,7 @@ def test_kill_by_address(connect: Connect) -> None:
     killer = connect()
     for form in (lambda a: (a,), lambda a: ("ADDR", a)):
         victim = connect()
+        assert victim("PING") == Status("PONG")  # it is a client by now, not a connection on its way
         address = "{}:{}".format(*victim.socket.getsockname())
         assert killer("CLIENT", "KILL", *form(address)) in (OK, 1)
         assert victim.closed()
