@@ -48,7 +48,7 @@ void engine_instance_end(int clean);
 /* Words of the segment's header by name: serving, clean, generation, clients_paused, pause_until_ms, started_ms, created_ms, lsn,
  * log_enabled, cow_active, arena_committed, arena_size, grow_failed, pages_total, pages_used, pages_free, next_client_id,
  * workers, databases, clients_max, deaths.<kind>, write_error (MISCONF: 1 = the last save failed, 2 = the log cannot be written),
- * slowlog_first (ids below are forgotten). INT64_MIN: there is no such word. */
+ * slowlog_first (ids below are forgotten), slow_next and latency_next (id of the next slow command and latency event). INT64_MIN: there is no such word. */
 int64_t engine_word(const char *name);
 /* 0, or -1: no such word, or it is not to be set. Words that may be set: serving, clean, write_error, slowlog_first. */
 int engine_set_word(const char *name, int64_t value);
@@ -213,14 +213,14 @@ void engine_pause(uint32_t what, int64_t until_ms);
 /* Copies the entries of one slot, oldest first, each a struct engine_slow and its bytes; returns the bytes needed. */
 struct engine_slow {
     uint64_t size;       /* bytes of this entry, this head and padding included */
-    uint64_t id;         /* grows over all slots */
+    uint64_t id;         /* grows over all slots, for each kind */
     int64_t time_s;      /* wall clock */
     int64_t usec;
     uint32_t kind;       /* 0 slow command; 1 latency event: one argument, the event's name */
     uint32_t argc;       /* then argc + 2 byte strings, each a uint32_t length and its bytes: client's address, name, arguments */
 };
 uint64_t engine_slow_read(uint32_t slot, void *buf, uint64_t cap);
-/* ids given so far */
+/* Ids of slow commands given so far. */
 uint64_t engine_slow_next(void);
 
 /* cffi: callbacks begin */

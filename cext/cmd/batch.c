@@ -159,6 +159,7 @@ static bool general_way(struct run *r)
         dispatch_general(c, r->all);
         if (monitor_any()) monitor_command(c);
         my_txn.on_fail = &r->failed; /* EXEC and others bring their own */
+        dispatch_clock_limit(&r->clock); /* CONFIG SET may have changed it */
         dispatch_account(c, &r->clock);
     } else if (c->out->errors != r->clock.errors) {
         observe_errors(c->out, r->clock.errors);

@@ -260,17 +260,25 @@ bool dispatch_recover(struct cmd *c, size_t mark, uint32_t *tries, bool *all)
 
 /* ---- inside a bracket, and for ourselves ---- */
 
-void dispatch_clock_start(struct command_clock *k, const struct reply *out)
+void dispatch_clock_limit(struct command_clock *k)
 {
     int64_t us = setting(SET_slowlog_log_slower_than), latency = setting(SET_latency_monitor_threshold) * 1000;
     if (us < 0) us = INT64_MAX / 4000000;
     if (latency > 0) us = MIN(us, latency);
-    *k = (struct command_clock){ticks_now(), ticks_from_us(us) - (us == 0), out->errors, setting(SET_latency_tracking)};
+    k->slow = ticks_from_us(us) - (us == 0);
+}
+
+void dispatch_clock_start(struct command_clock *k, const struct reply *out)
+{
+    dispatch_clock_limit(k);
+    k->last = ticks_now();
+    k->errors = out->errors;
+    k->times = setting(SET_latency_tracking);
 }
 
 void dispatch_account_slow(struct cmd *c, int64_t ticks)
 {
-    if (dispatch_slow && !c->in_exec) dispatch_slow(c, ticks_to_ns(ticks));
+    if (dispatch_slow) dispatch_slow(c, ticks_to_ns(ticks));
 }
 
 void dispatch_run(struct cmd *c)

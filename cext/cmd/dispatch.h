@@ -77,6 +77,7 @@ struct command_clock { /* one per batch: the end of a command is the start of th
     bool times;         /* latency-tracking */
 };
 void dispatch_clock_start(struct command_clock *k, const struct reply *out);
+void dispatch_clock_limit(struct command_clock *k); /* reads again what counts as slow */
 void dispatch_account_slow(struct cmd *c, int64_t ticks) NOINLINE;
 extern uint32_t dispatch_ns_left[512]; /* nanoseconds of each command not yet counted as microseconds */
 
@@ -89,11 +90,12 @@ static ALWAYS_INLINE void counter_add(_Atomic uint64_t *p, uint64_t n)
 static ALWAYS_INLINE void dispatch_account(struct cmd *c, struct command_clock *k)
 {
     int64_t now = ticks_now(), ticks = now - k->last;
-    uint32_t i = c->spec->index, ns = (uint32_t)MIN(ticks_to_ns(ticks), (int64_t)UINT32_MAX / 2) + dispatch_ns_left[i], us = ns / 1000;
+    uint32_t i = c->spec->index;
+    uint64_t took = (uint64_t)MAX(ticks_to_ns(ticks), 0), ns = took + dispatch_ns_left[i], us = ns / 1000;
     counter_add(&my_slot->cmd_calls[i], 1);
     if (us) counter_add(&my_slot->cmd_usec[i], us);
-    dispatch_ns_left[i] = ns - us * 1000;
-    if (k->times) observe_time(i, (uint64_t)MAX(ticks_to_ns(ticks), 0));
+    dispatch_ns_left[i] = (uint32_t)(ns - us * 1000);
+    if (k->times) observe_time(i, took);
     if (unlikely(c->out->errors != k->errors)) {
         counter_add(&my_slot->cmd_failed[i], 1);
         observe_errors(c->out, k->errors);

@@ -15,6 +15,7 @@
 #define CHUNK_BYTES (16u << 10) /* smallest room of a chunk */
 #define CHUNK_TAKE (64u << 10)  /* from here on the reply buffer itself becomes the chunk */
 #define SEND_VECTORS 16
+#define FREE_OF_LIMIT (16u << 10) /* a reply up to this long is not held against the hard limit at once */
 
 /* ---- chunks ---- */
 
@@ -74,6 +75,51 @@ bool output_keep(struct client *c, const void *p, size_t n)
         memcpy(data, from, n);
     }
     return true;
+}
+
+/* ---- limits ---- */
+
+static const enum setting_id class_limits[] = {/* hard; soft and seconds follow it */
+                                               [CLIENT_NORMAL] = SET_obuf_normal_hard,
+                                               [CLIENT_REPLICA] = SET_obuf_replica_hard,
+                                               [CLIENT_PUBSUB] = SET_obuf_pubsub_hard};
+
+static enum setting_id limits_of(const struct client *c)
+{
+    return class_limits[c->flags & CLIENT_FLAG_REPLICA ? CLIENT_REPLICA : c->flags & CLIENT_FLAG_PUBSUB ? CLIENT_PUBSUB : CLIENT_NORMAL];
+}
+
+static COLD void close_over_limit(struct client *c)
+{
+    if (c->close_asap) return;
+    server_log(LOG_WARNING, "Client id=%llu addr=%s scheduled to be closed ASAP for overcoming of output buffer limits.",
+               (unsigned long long)c->id, c->record->addr);
+    stat_add(STAT_OUTPUT_LIMIT, 1);
+    client_close_asap(c);
+}
+
+void output_check_limits(struct client *c)
+{
+    enum setting_id at = limits_of(c);
+    int64_t hard = setting(at), soft = setting(at + 1), seconds = setting(at + 2), now = clock_cached_mono_us() / 1000;
+    int64_t used = (int64_t)c->out_memory;
+    bool over = hard && used >= hard;
+    if (soft && used >= soft) {
+        if (!c->soft_since_ms) c->soft_since_ms = now;
+        over |= now - c->soft_since_ms > seconds * 1000;
+    } else {
+        c->soft_since_ms = 0;
+    }
+    if (over) close_over_limit(c);
+}
+
+/* Replies count against the hard limit before the socket has had a chance to take them, as in Redis; so one reply can be too much. */
+static bool reply_fits(struct client *c, const struct reply *r)
+{
+    int64_t hard = setting(limits_of(c));
+    if (likely(!hard || r->len <= FREE_OF_LIMIT || (int64_t)(r->len + c->out_memory) < hard)) return true;
+    close_over_limit(c);
+    return false;
 }
 
 /* ---- sending ---- */
@@ -148,7 +194,7 @@ void output_send(struct client *c, struct reply *r)
         client_close_asap(c);
         r->broken = false;
     }
-    if (c->close_asap || !r->len) {
+    if (c->close_asap || !r->len || !reply_fits(c, r)) {
         r->len = 0;
         if (!c->close_asap && c->close_after_reply && !c->out_first) client_close_asap(c);
         return;
@@ -174,32 +220,4 @@ void output_send(struct client *c, struct reply *r)
         client_close_asap(c);
     }
     r->len = 0;
-}
-
-/* ---- limits ---- */
-
-static enum client_class class_of(const struct client *c)
-{
-    return c->flags & CLIENT_FLAG_REPLICA ? CLIENT_REPLICA : c->flags & CLIENT_FLAG_PUBSUB ? CLIENT_PUBSUB : CLIENT_NORMAL;
-}
-
-void output_check_limits(struct client *c)
-{
-    static const enum setting_id first[] = {[CLIENT_NORMAL] = SET_obuf_normal_hard, [CLIENT_REPLICA] = SET_obuf_replica_hard,
-                                            [CLIENT_PUBSUB] = SET_obuf_pubsub_hard};
-    enum setting_id at = first[class_of(c)];
-    int64_t hard = setting(at), soft = setting(at + 1), seconds = setting(at + 2), now = clock_cached_mono_us() / 1000;
-    int64_t used = (int64_t)c->out_memory;
-    bool over = hard && used >= hard;
-    if (soft && used >= soft) {
-        if (!c->soft_since_ms) c->soft_since_ms = now;
-        over |= now - c->soft_since_ms > seconds * 1000;
-    } else {
-        c->soft_since_ms = 0;
-    }
-    if (!over || c->close_asap) return;
-    server_log(LOG_WARNING, "Client id=%llu addr=%s scheduled to be closed ASAP for overcoming of output buffer limits.",
-               (unsigned long long)c->id, c->record->addr);
-    stat_add(STAT_OUTPUT_LIMIT, 1);
-    client_close_asap(c);
 }

@@ -87,8 +87,9 @@ static uint8_t *put_arg(uint8_t *at, struct slice s)
 static void finish(uint8_t *entry, uint8_t *end, uint32_t kind, int64_t us, uint32_t argc)
 {
     uint64_t size = round_up((uint64_t)(end - entry), 8);
+    _Atomic uint64_t *next_id = kind == SLOW_COMMAND ? &seg()->slow_next : &seg()->latency_next;
     struct engine_slow head = {.size = size,
-                               .id = atomic_fetch_add_explicit(&seg()->slow_next, 1, memory_order_relaxed),
+                               .id = atomic_fetch_add_explicit(next_id, 1, memory_order_relaxed),
                                .time_s = clock_wall_ms() / 1000,
                                .usec = us,
                                .kind = kind,

@@ -71,7 +71,7 @@ def reset(state: ServerState, call: Call) -> Reply:
         first, version = _forgotten()
         events = _events()
         names = [n for n in (call.args[2:] or list(events)) if n in events]
-        first |= {n.decode("latin-1"): engine.slow_next() for n in names}
+        first |= {n.decode("latin-1"): engine.word("latency_next") for n in names}
         if engine.blob_write(engine.BLOB_OBSERVATION, orjson.dumps(first), version):
             return len(names)
 
