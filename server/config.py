@@ -100,7 +100,7 @@ class Config:
 
     def set(self, pairs: Sequence[tuple[str, str]], local: bool, apply: ApplyHook) -> None:
         """All of the pairs or none. Raises CommandError with Redis' words."""
-        rows = _checked_rows(pairs, self._may_protected(local))
+        rows = _checked_rows(pairs, self.values, self._may_protected(local))
         while True:
             self.refresh()
             old = self.values
@@ -148,13 +148,13 @@ class Config:
             raise CommandError(f"Rewriting config file: {e.strerror}") from None
 
 
-def _checked_rows(pairs: Sequence[tuple[str, str]], may_protected: bool) -> list[Setting]:
+def _checked_rows(pairs: Sequence[tuple[str, str]], values: dict[str, Any], may_protected: bool) -> list[Setting]:
     rows: list[Setting] = []
-    for name, _ in pairs:
+    for name, text in pairs:
         row = LOOKUP.get(name.lower())
         if row is None:
             raise CommandError(f"Unknown option or number of arguments for CONFIG SET - '{name}'")
-        if row.fixed:
+        if row.fixed and not (row.ours and text == row.kind.show(values[row.name])):
             raise _failed(name, "can't set immutable config")
         if row.protected and not may_protected:
             raise _failed(name, "can't set protected config")

@@ -157,7 +157,7 @@ def _directive(line: str, into: Loaded) -> None:
     row = LOOKUP.get(name)
     if row is None:
         raise ValueError("Bad directive or wrong number of arguments")
-    if not args:
+    if not args and not row.kind.multi:
         raise ValueError("wrong number of arguments")
     try:
         args = parse_words(row, args)

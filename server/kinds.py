@@ -230,7 +230,7 @@ class EnumSet(Enum):
         return True
 
     def parse(self, args: Sequence[str]) -> Value:
-        chosen = [Enum.parse(self, [word]) for word in args]
+        chosen = [Enum.parse(self, [word]) for word in args or [""]]
         if self.names[0] in chosen and len(chosen) > 1:
             chosen = [word for word in chosen if word != self.names[0]]
         if {"save", "nosave"} <= set(chosen):

@@ -49,6 +49,8 @@ class Setting:
     """Cannot be changed while the server runs."""
     protected: bool = False
     """Can be changed at run time only as enable-protected-configs says."""
+    ours: bool = False
+    """Redis has no such setting: tools that set everything to what it is already must not fail on it, though it is fixed."""
     secret: bool = False
     """CONFIG GET shows it only when asked by its whole name; never logged."""
     hidden: bool = False
@@ -102,6 +104,7 @@ _section(
         os.cpu_count() or 1,
         "Worker processes; each serves its share of the clients, all of them serve every key. Default: one for each core.",
         fixed=True,
+        ours=True,
     ),
     Setting(
         "keep-memory",
@@ -109,6 +112,7 @@ _section(
         _YES,
         "After kill -9 of the whole server, the next start takes over the dataset from shared memory instead of loading it.",
         fixed=True,
+        ours=True,
     ),
     Setting("daemonize", Bool(), _NO, "Go to the background. Not needed under systemd or docker.", fixed=True),
     Setting(

@@ -161,9 +161,8 @@ static bool general_way(struct run *r)
         my_txn.on_fail = &r->failed; /* EXEC and others bring their own */
         dispatch_clock_limit(&r->clock); /* CONFIG SET may have changed it */
         dispatch_account(c, &r->clock);
-    } else if (c->out->errors != r->clock.errors) {
-        observe_errors(c->out, r->clock.errors);
-        r->clock.errors = c->out->errors;
+    } else if (c->out->errors != c->out->errors_counted) {
+        observe_errors(c->out);
     }
     if (unlikely(mode != CLIENT_REPLY_ON || cl->reply_mode != mode)) apply_reply_mode(c, mode, r->mark);
     scratch_reset();
@@ -204,7 +203,7 @@ uint32_t batch_run(struct batch *b, struct client *cl, struct reply *out, size_t
     *held = false;
     ks_no_touch = cl->flags & CLIENT_FLAG_NO_TOUCH;
     if (b->count > 1) fetch_ahead(b, cl->db);
-    dispatch_clock_start(&r.clock, out);
+    dispatch_clock_start(&r.clock);
     my_txn.on_fail = &r.failed;
     if (setjmp(r.failed) && !dispatch_recover(&r.c, r.mark, &r.tries, &r.all)) {
         dispatch_account(&r.c, &r.clock);

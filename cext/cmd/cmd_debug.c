@@ -9,9 +9,11 @@
 
 #include "base/glob.h"
 #include "base/sha.h"
+#include "cmd/client.h"
 #include "cmd/cmd_object.h"
 #include "cmd/cmd_string.h"
 #include "cmd/handlers.h"
+#include "shm/client_record.h"
 
 /* Takes the key's stripe for reading; returns whether to give it back. */
 static bool enter_key(struct cmd *c, const struct key *k)
@@ -129,8 +131,23 @@ static void debug_stringmatch(struct cmd *c)
     reply_int(c->out, glob_match(c->argv[3].p, c->argv[3].n, text, (size_t)n, false));
 }
 
+/* enable-debug-command: no, yes, or only for clients of this machine. */
+static bool permitted(const struct client *cl)
+{
+    const char *addr = cl->record->addr;
+    int64_t who = setting(SET_enable_debug_command);
+    bool local = cl->flags & CLIENT_FLAG_UNIX_SOCKET || strncmp(addr, "127.0.0.1:", 10) == 0 || strncmp(addr, "[::1]:", 6) == 0;
+    return who == 1 || (who == 2 && local);
+}
+
 void cmd_debug(struct cmd *c)
 {
+    if (!permitted(c->client)) {
+        reply_errorf(c->out, "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it "
+                             "from a local connection, otherwise you need to set this option in the configuration file, and then "
+                             "restart the server.");
+        return;
+    }
     static const struct {
         const char *word;
         uint32_t min, max; /* arguments with DEBUG and the word */

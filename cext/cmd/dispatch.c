@@ -268,11 +268,10 @@ void dispatch_clock_limit(struct command_clock *k)
     k->slow = ticks_from_us(us) - (us == 0);
 }
 
-void dispatch_clock_start(struct command_clock *k, const struct reply *out)
+void dispatch_clock_start(struct command_clock *k)
 {
     dispatch_clock_limit(k);
     k->last = ticks_now();
-    k->errors = out->errors;
     k->times = setting(SET_latency_tracking);
 }
 
@@ -284,7 +283,7 @@ void dispatch_account_slow(struct cmd *c, int64_t ticks)
 void dispatch_run(struct cmd *c)
 {
     struct command_clock clock;
-    dispatch_clock_start(&clock, c->out);
+    dispatch_clock_start(&clock);
     c->spec->handler(c);
     if (c->spec->flags & CMD_WRITE) cmd_log_sent(c);
     if (monitor_any()) monitor_command(c);

@@ -73,10 +73,9 @@ bool dispatch_gate(const struct client *cl);
 
 struct command_clock { /* one per batch: the end of a command is the start of the next */
     int64_t last, slow; /* ticks */
-    uint32_t errors;    /* out->errors before the command */
     bool times;         /* latency-tracking */
 };
-void dispatch_clock_start(struct command_clock *k, const struct reply *out);
+void dispatch_clock_start(struct command_clock *k);
 void dispatch_clock_limit(struct command_clock *k); /* reads again what counts as slow */
 void dispatch_account_slow(struct cmd *c, int64_t ticks) NOINLINE;
 extern uint32_t dispatch_ns_left[512]; /* nanoseconds of each command not yet counted as microseconds */
@@ -96,10 +95,9 @@ static ALWAYS_INLINE void dispatch_account(struct cmd *c, struct command_clock *
     if (us) counter_add(&my_slot->cmd_usec[i], us);
     dispatch_ns_left[i] = (uint32_t)(ns - us * 1000);
     if (k->times) observe_time(i, took);
-    if (unlikely(c->out->errors != k->errors)) {
+    if (unlikely(c->out->errors != c->out->errors_counted)) {
         counter_add(&my_slot->cmd_failed[i], 1);
-        observe_errors(c->out, k->errors);
-        k->errors = c->out->errors;
+        observe_errors(c->out);
     }
     if (unlikely(ticks > k->slow)) dispatch_account_slow(c, ticks);
     k->last = now;

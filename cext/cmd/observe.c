@@ -18,11 +18,12 @@ static struct slice latest_code(const struct reply *out)
     return n ? (struct slice){p, n} : SLICE("ERR");
 }
 
-void observe_errors(const struct reply *out, uint32_t before)
+void observe_errors(struct reply *out)
 {
-    uint32_t count = out->errors - before;
+    uint32_t count = out->errors - out->errors_counted;
     struct slice code = latest_code(out);
     struct observe_code *row = observe_of(my_slot_index)->codes, *last = row + OBSERVE_CODES - 1;
+    out->errors_counted = out->errors;
     stat_add(STAT_ERRORS, count);
     while (row < last && row->code[0] && (strlen(row->code) != code.n || memcmp(row->code, code.p, code.n) != 0)) row++;
     if (!row->code[0]) {

@@ -47,8 +47,8 @@ static ALWAYS_INLINE void observe_time(uint32_t command, uint64_t ns)
     atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* Counts the errors that `out` has got since it had `before`, by the code of the latest. */
-void observe_errors(const struct reply *out, uint32_t before) COLD;
+/* Counts the errors that `out` has got and that are not counted yet, by the code of the latest. */
+void observe_errors(struct reply *out) COLD;
 void observe_reset(void);
 
 #endif

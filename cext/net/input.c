@@ -50,9 +50,8 @@ static enum pace run(struct client *c, size_t *at)
 
 static void protocol_error(struct client *c)
 {
-    uint32_t before = worker_reply.errors;
     reply_errorf(&worker_reply, "ERR Protocol error: %s", c->parser.error);
-    observe_errors(&worker_reply, before);
+    observe_errors(&worker_reply);
     client_close_after_reply(c);
 }
 
@@ -97,7 +96,7 @@ static size_t process(struct client *c, const uint8_t *p, size_t n)
     size_t at = 0;
     uint32_t count = 0;
     worker_reply.resp = c->resp;
-    worker_reply.errors = 0;
+    worker_reply.errors = worker_reply.errors_counted = 0;
     while (at < n) {
         enum pace pace;
         if (c->parser.at || !limits.authenticated) {

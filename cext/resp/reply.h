@@ -27,6 +27,7 @@ struct reply {
     uint8_t resp;   /* 2 or 3 */
     bool broken;    /* memory ran out: the client is closed */
     uint32_t errors; /* error replies written (total_error_replies, command failed) */
+    uint32_t errors_counted; /* of them, those that the statistics know */
     size_t error_at; /* where the latest of them begins, if it has not left yet */
 };
 

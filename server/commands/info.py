@@ -75,6 +75,11 @@ def _cpu_seconds() -> tuple[float, float, float, float]:
     return system / _TICKS, user / _TICKS, ended_system / _TICKS, ended_user / _TICKS
 
 
+def _alive(pid: int) -> bool:
+    """A slot keeps its dead owner's number until the heir is there."""
+    return os.path.exists(f"/proc/{pid}/task")
+
+
 def _server(state: ServerState) -> Iterator[Field]:
     config, now = state.config, time.time()
     started = engine.word("started_ms") / 1000
@@ -112,7 +117,7 @@ def _server(state: ServerState) -> Iterator[Field]:
     if config["unixsocket"]:
         yield f"listener{listening}", f"name=unix,bind={config['unixsocket']}"
     yield "workers", config["workers"]
-    yield "workers_ready", sum(1 for s in engine.slots() if s.kind == engine.KIND_WORKER and s.ready)
+    yield "workers_ready", sum(1 for s in engine.slots() if s.kind == engine.KIND_WORKER and s.ready and _alive(s.pid))
     yield "worker_deaths", engine.deaths(engine.KIND_WORKER)
     yield "segment_generation", engine.word("generation")
 

@@ -37,7 +37,7 @@ def redis_server() -> str | None:
 
 
 def shoal_server() -> list[str]:
-    return [sys.executable, "-m", "shoal", "--workers", os.environ.get("SHOAL_TEST_WORKERS", "2")]
+    return [sys.executable, "-m", "shoal", "--workers", os.environ.get("SHOAL_TEST_WORKERS", "2"), "--enable-debug-command", "yes"]
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -20,7 +20,7 @@ def server(start_server: StartServer) -> ShoalServer:
 
 
 def all_ready(client: redis.Redis) -> bool:
-    return bool(client.info("server")["workers_ready"] == 2)
+    return bool(client.info("server")["workers_ready"] == 2)  # of those alive
 
 
 def worker_pids(client: redis.Redis) -> dict[str, int]:
