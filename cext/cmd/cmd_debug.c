@@ -121,6 +121,12 @@ static void debug_active_expire(struct cmd *c)
     reply_ok(c->out);
 }
 
+static void debug_skip_checksum(struct cmd *c)
+{
+    atomic_store_explicit(&seg()->settings[SET_skip_checksum_validation], loose_number(c->argv[2]) != 0, memory_order_relaxed);
+    reply_ok(c->out);
+}
+
 /* STRINGMATCH-LEN length pattern: does the pattern match so many times the letter a? For timing patterns. */
 static void debug_stringmatch(struct cmd *c)
 {
@@ -158,6 +164,7 @@ void cmd_debug(struct cmd *c)
         {"DIGEST-VALUE", 3, UINT32_MAX, debug_digest_value},
         {"SLEEP", 3, 3, debug_sleep},
         {"SET-ACTIVE-EXPIRE", 3, 3, debug_active_expire},
+        {"SET-SKIP-CHECKSUM-VALIDATION", 3, 3, debug_skip_checksum},
         {"STRINGMATCH-LEN", 4, 4, debug_stringmatch},
     };
     for (uint32_t i = 0; i < ARRAY_LEN(parts); i++)

@@ -26,10 +26,9 @@ static size_t entry_bytes_needed(const uint8_t *p, size_t have)
 const struct entry *mem_view_entry(struct mem_reader *r, shm_off off)
 {
     if (!r->copy) return shm_ptr(off);
-    uint64_t left = seg()->arena_off + seg()->arena_size - off;
+    const uint8_t *p = mem_view_upto(r, off, ENTRY_GUESS);
+    uint64_t left = seg()->arena_off + atomic_load_explicit(&seg()->arena_committed, memory_order_relaxed) - off;
     size_t have = MIN((uint64_t)ENTRY_GUESS, left);
-    uint8_t *p = scratch_alloc(have);
-    r->copy(r, off, p, have);
     size_t need = entry_bytes_needed(p, have);
     if (need <= have) return (const void *)p;
     uint8_t *whole = scratch_alloc(need);

@@ -28,6 +28,14 @@ static ALWAYS_INLINE const void *mem_view(struct mem_reader *r, shm_off off, siz
     return p;
 }
 
+/* A view of n bytes, or of fewer where the arena ends: for things whose size stands in their first bytes. Read on with a second view only
+ * when the thing is longer. */
+static inline const void *mem_view_upto(struct mem_reader *r, shm_off off, size_t n)
+{
+    uint64_t left = seg()->arena_off + atomic_load_explicit(&seg()->arena_committed, memory_order_relaxed) - off;
+    return mem_view(r, off, MIN((uint64_t)n, left));
+}
+
 /* The whole entry at off: header, expiry, value part, key, inline value. What hangs outside (ENC_EXT, roots) is not looked at. */
 const struct entry *mem_view_entry(struct mem_reader *r, shm_off off);
 

@@ -5,6 +5,8 @@
 #include "base/lzf.h"
 #include "base/num.h"
 
+#include <stdlib.h>
+
 static struct lzf_work lzf; /* of this process */
 
 /* Where `need` (at most RDB_ROOM_MAX) bytes may be written; NULL when the sink failed. */
@@ -142,21 +144,38 @@ void rdb_put_int_string(struct rdb_out *o, int64_t v)
 
 /* ---- the collecting sink ---- */
 
-#define COLLECT_FIRST (8u << 10)
+#define COLLECT_FIRST (16u << 10)
+#define COLLECT_KEEP (1u << 20)
 #define COLLECT_MAX (512u << 20)
+
+/* One buffer for the process, not scratch memory: savers rewind that while they write. Nobody leaks it by leaving through txn_fail. */
+static uint8_t *collected;
+static size_t collected_cap;
+
+static bool collect_grow(size_t cap)
+{
+    uint8_t *bigger = realloc(collected, cap);
+    if (!bigger) return false;
+    collected = bigger;
+    collected_cap = cap;
+    return true;
+}
 
 static bool collect_room(struct rdb_out *o, size_t need)
 {
-    size_t cap = MAX(o->cap * 2, o->len + need);
-    if (o->len + need > COLLECT_MAX) return false;
-    uint8_t *bigger = scratch_alloc(cap);
-    if (o->len) memcpy(bigger, o->buf, o->len);
-    o->buf = bigger;
-    o->cap = cap;
+    if (o->len + need > COLLECT_MAX || !collect_grow(MAX(o->cap * 2, o->len + need))) return false;
+    o->buf = collected;
+    o->cap = collected_cap;
     return true;
 }
 
 void rdb_out_collect(struct rdb_out *o)
 {
-    *o = (struct rdb_out){.buf = scratch_alloc(COLLECT_FIRST), .cap = COLLECT_FIRST, .room = collect_room};
+    if (collected_cap > COLLECT_KEEP) {
+        free(collected);
+        collected = NULL;
+        collected_cap = 0;
+    }
+    if (!collected) collect_grow(COLLECT_FIRST);
+    *o = (struct rdb_out){.buf = collected, .cap = collected_cap, .room = collect_room};
 }

@@ -39,7 +39,7 @@ void rdb_put_int_string(struct rdb_out *o, int64_t v);
 /* Bytes that are no number for sure (listpacks, intsets, ids): packed or plain. */
 void rdb_put_blob(struct rdb_out *o, const void *p, size_t n);
 
-/* A sink that collects everything in scratch memory (at most 512 MiB). */
+/* A sink that collects everything (at most 512 MiB) in a buffer of the process: good until the next rdb_out_collect(). */
 void rdb_out_collect(struct rdb_out *o);
 
 #endif

@@ -4,6 +4,8 @@
 #include "base/le.h"
 #include "ds/listpack.h"
 
+#define MEMBER_GUESS 64u
+
 unsigned rdb_version_of(enum rdb_type type)
 {
     return type == RDB_HASH_TTL || type == RDB_HASH_LISTPACK_TTL ? RDB_VERSION_HASH_TTL : RDB_VERSION;
@@ -31,11 +33,26 @@ void rdb_save_listpack(struct rdb_out *o, struct mem_reader *r, shm_off lp)
     scratch_rewind(mark);
 }
 
-/* A string outside its entry: in one go when it may be packed, else piece by piece. */
-static void save_long_string(struct rdb_out *o, struct mem_reader *r, shm_off off, uint64_t n)
+void rdb_save_member(struct rdb_out *o, struct mem_reader *r, shm_off off)
 {
-    if (o->compress && n <= RDB_COMPRESS_MAX) {
+    const uint8_t *p = mem_view_upto(r, off, MEMBER_GUESS);
+    uint32_t n = *p, head = 1;
+    if (n == 255) {
+        memcpy(&n, p + 1, 4);
+        head = 5;
+    }
+    if (head + n > MEMBER_GUESS)
+        rdb_save_bytes(o, r, off + head, n);
+    else
+        rdb_put_string(o, p + head, n);
+}
+
+void rdb_save_bytes(struct rdb_out *o, struct mem_reader *r, shm_off off, uint64_t n)
+{
+    if (n <= (o->compress ? RDB_COMPRESS_MAX : MEM_PIECE)) {
+        struct scratch_mark mark = scratch_mark();
         rdb_put_string(o, mem_view(r, off, n), n);
+        scratch_rewind(mark);
         return;
     }
     rdb_put_len(o, n);
@@ -54,7 +71,7 @@ static void save_string(struct rdb_out *o, struct mem_reader *r, const struct en
     if (entry_enc(e) == ENC_INT) {
         rdb_put_int_string(o, *entry_int(e));
     } else if (entry_enc(e) == ENC_EXT) {
-        save_long_string(o, r, entry_ext(e)->off, entry_ext(e)->len);
+        rdb_save_bytes(o, r, entry_ext(e)->off, entry_ext(e)->len);
     } else {
         struct slice s = entry_bytes(e);
         rdb_put_string(o, s.p, s.n);

@@ -26,6 +26,7 @@ _HELP = (
     ("PANIC", "Crash this worker as a broken invariant would."),
     ("PROTOCOL <type>", "Answer a value of this type: string, integer, double, null, array, set, map, attrib, push, verbatim, "
      "true, false, bignum."),
+    ("SET-SKIP-CHECKSUM-VALIDATION (0|1)", "RESTORE does not look at a payload's checksum when 1."),
     ("QUICKLIST-PACKED-THRESHOLD <size>", "Size from which an element has a list node of its own."),
     ("SEGFAULT", "Crash this worker with SIGSEGV."),
     ("SET-ACTIVE-EXPIRE <0|1>", "Switch the background expiry off or on."),
