@@ -15,7 +15,10 @@
 
 void cmd_python(struct cmd *c)
 {
+    uint64_t argv_bytes = 0;
+    for (uint32_t i = 0; i < c->argc; i++) argv_bytes += c->argv[i].n;
     client_publish(c->client);
+    atomic_store_explicit(&c->client->record->argv_bytes, argv_bytes, memory_order_relaxed);
     if (engine_hooks.command)
         engine_hooks.command(c);
     else

@@ -13,6 +13,7 @@
 #include "cmd/cmd_object.h"
 #include "cmd/cmd_string.h"
 #include "cmd/handlers.h"
+#include "keyspace/interest.h"
 #include "shm/client_record.h"
 
 /* Takes the key's stripe for reading; returns whether to give it back. */
@@ -137,6 +138,47 @@ static void debug_stringmatch(struct cmd *c)
     reply_int(c->out, glob_match(c->argv[3].p, c->argv[3].n, text, (size_t)n, false));
 }
 
+/* Stores one key unless it is there. Outside of EXEC each is a transaction of its own; a database without a table needs all stripes. */
+static void populate_key(struct cmd *c, const struct key *k, struct slice value)
+{
+    struct txn *t = c->txn;
+    bool own = !t->active;
+    if (own) {
+        txn_begin(t);
+        if (ks_db_size(c->db))
+            txn_lock_stripe(t, stripe_of(k->hash));
+        else
+            txn_lock_all(t);
+    }
+    if (!ks_write(t, k)) {
+        ks_set_raw(t, k, value, TTL_CLEAR);
+        interest_modified(t, k);
+    }
+    if (own) txn_commit(t);
+}
+
+/* POPULATE count [prefix [size]]: keys prefix:0, prefix:1 ... with values value:0 ..., cut or filled with zeros to `size`. Not logged, as
+ * in Redis. When memory has to grow on the way the dispatcher starts it again, and what is there is passed over. */
+static void debug_populate(struct cmd *c)
+{
+    int64_t count, size = 0;
+    if (!arg_i64_range(c, 2, 0, UINT32_MAX, &count)) return;
+    if (c->argc > 4 && !arg_i64_range(c, 4, 0, 512 << 20, &size)) return;
+    struct slice prefix = c->argc > 3 ? c->argv[3] : SLICE("key");
+    char *name = scratch_alloc(prefix.n + 24), *value = scratch_alloc((size_t)MAX(size, 32));
+    memcpy(name, prefix.p, prefix.n);
+    for (int64_t i = 0; i < count; i++) {
+        char text[32];
+        size_t n = prefix.n + (size_t)snprintf(name + prefix.n, 24, ":%lld", (long long)i);
+        size_t used = (size_t)snprintf(text, sizeof text, "value:%lld", (long long)i), len = size ? (size_t)size : used;
+        memset(value, 0, len);
+        memcpy(value, text, MIN(used, len));
+        struct key k = key_make((struct slice){(const uint8_t *)name, n}, c->db);
+        populate_key(c, &k, (struct slice){(const uint8_t *)value, len});
+    }
+    reply_ok(c->out);
+}
+
 /* enable-debug-command: no, yes, or only for clients of this machine. */
 static bool permitted(const struct client *cl)
 {
@@ -166,6 +208,7 @@ void cmd_debug(struct cmd *c)
         {"SET-ACTIVE-EXPIRE", 3, 3, debug_active_expire},
         {"SET-SKIP-CHECKSUM-VALIDATION", 3, 3, debug_skip_checksum},
         {"STRINGMATCH-LEN", 4, 4, debug_stringmatch},
+        {"POPULATE", 3, 5, debug_populate},
     };
     for (uint32_t i = 0; i < ARRAY_LEN(parts); i++)
         if (arg_is(c, 1, parts[i].word) && c->argc >= parts[i].min && c->argc <= parts[i].max) {

@@ -66,11 +66,15 @@ static bool needs_auth(const struct client *cl) { return !cl->authenticated && s
 
 static bool resp2_subscriber(const struct client *cl) { return cl->flags & CLIENT_FLAG_PUBSUB && cl->resp == 2; }
 
+/* There is no replica yet that could be good enough. */
+static bool lacks_replicas(void) { return setting(SET_min_replicas_to_write) > 0 && setting(SET_min_replicas_max_lag) > 0; }
+
 bool dispatch_gate(const struct client *cl)
 {
     const struct seg_header *h = seg();
     return cl->flags & (CLIENT_FLAG_MULTI | CLIENT_FLAG_PUBSUB) || cl->reply_mode != CLIENT_REPLY_ON || needs_auth(cl) ||
-           !word(&h->serving) || word(&h->clients_paused) || word(&h->write_error) || evict_needed() || monitor_any();
+           !word(&h->serving) || word(&h->clients_paused) || word(&h->write_error) || evict_needed() || lacks_replicas() ||
+           monitor_any();
 }
 
 /* `error` is the whole text with its code. */
@@ -138,6 +142,7 @@ static enum verdict check_state(struct cmd *c, uint64_t flags)
         if (error == 1 && setting(SET_stop_writes_on_bgsave_error)) return refuse_id(c, ERR_MISCONF_RDB);
         if (error == 2) return refuse(c, "MISCONF Errors writing to the AOF file");
     }
+    if (unlikely(flags & CMD_WRITE && lacks_replicas())) return refuse_id(c, ERR_NOREPLICAS);
     if (resp2_subscriber(c->client) && !while_subscribed[c->spec->index]) {
         char text[256];
         snprintf(text, sizeof text, error_text(ERR_SUBSCRIBED), c->spec->fullname);

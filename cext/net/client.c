@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "cmd/monitor.h"
 #include "cmd/multi.h"
+#include "net/input.h"
 #include "net/output.h"
 #include "net/worker.h"
 #include "resp/reply.h"
@@ -290,8 +291,9 @@ void client_publish(struct client *c)
     struct client_record *r = c->record;
 #define PUBLISH(field, value) atomic_store_explicit(&r->field, (value), memory_order_relaxed)
     PUBLISH(active_ms, (uint64_t)c->active_ms);
-    PUBLISH(query_bytes, c->query_len - c->query_at);
-    PUBLISH(query_free, c->query_cap - c->query_len);
+    bool running = input_running == c;
+    PUBLISH(query_bytes, running ? input_running_bytes : c->query_len - c->query_at);
+    PUBLISH(query_free, running ? LENT_BYTES - MIN(input_running_bytes, LENT_BYTES) : c->query_cap - c->query_len);
     PUBLISH(argv_bytes, c->parser.cap * sizeof(struct slice));
     PUBLISH(output_list_bytes, c->out_memory);
     PUBLISH(output_list_length, c->out_chunks);

@@ -13,12 +13,13 @@
 #include "net/output.h"
 #include "net/worker.h"
 
-#define LENT_BYTES (64u << 10)
 #define REPLY_FLUSH (256u << 10) /* replies of one turn are sent when they are this long */
 #define PRIVATE_MIN 1024u
 #define PRIVATE_READ (16u << 10) /* room for reading behind a private leftover */
 #define ARGS_MAX 8192u           /* arguments of a batch of whole commands */
 
+const struct client *input_running;
+size_t input_running_bytes;
 static uint8_t *lent;
 static struct slice *args;
 static struct batch batch;
@@ -97,8 +98,10 @@ static size_t process(struct client *c, const uint8_t *p, size_t n)
     uint32_t count = 0;
     worker_reply.resp = c->resp;
     worker_reply.errors = worker_reply.errors_counted = 0;
+    input_running = c;
     while (at < n) {
         enum pace pace;
+        input_running_bytes = n - at;
         if (c->parser.at || !limits.authenticated) {
             pace = run_fed(c, p, n, &at, &limits);
             limits.authenticated = c->authenticated || !setting(SET_auth_required);
@@ -113,6 +116,7 @@ static size_t process(struct client *c, const uint8_t *p, size_t n)
             break;
         }
     }
+    input_running = NULL;
     output_send(c, &worker_reply);
     if (unlikely(worker_reply.cap > 4 * REPLY_FLUSH)) reply_deinit(&worker_reply);
     return at;

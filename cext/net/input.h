@@ -9,6 +9,12 @@
 
 #include "net/client.h"
 
+#define LENT_BYTES (64u << 10) /* of the shared buffer */
+
+/* Whose commands are being executed, and how many bytes of input it has, those of the batch in hand included (CLIENT LIST). */
+extern const struct client *input_running;
+extern size_t input_running_bytes;
+
 void input_init(void);
 /* The socket is readable. */
 void input_ready(struct client *c);
