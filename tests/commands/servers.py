@@ -65,11 +65,22 @@ class Server:
 
 
 @contextmanager
-def running(command: list[str], folder: Path) -> Iterator[Server]:
+def running(command: list[str], folder: Path, *options: str) -> Iterator[Server]:
     """Runs a server in `folder`, without persistence."""
     port = free_port()
     log = folder / "log"
-    words = [*command, "--port", str(port), "--dir", str(folder), "--save", "", "--enable-debug-command", "yes"]
+    words = [
+        *command,
+        "--port",
+        str(port),
+        "--dir",
+        str(folder),
+        "--save",
+        "",
+        "--enable-debug-command",
+        "yes",
+        *options,
+    ]
     with log.open("wb") as out:
         process = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, cwd=folder)
         try:
