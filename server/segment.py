@@ -67,10 +67,10 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def lock_folder(folder: str) -> Record:
+def lock_folder(folder: str, grace: float = _GRACE_SECONDS) -> Record:
     """Raises StartError naming the server that has it."""
     path = os.path.join(folder.encode("latin-1"), RECORD.encode())
-    deadline = time.monotonic() + _GRACE_SECONDS
+    deadline = time.monotonic() + grace
     while True:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -142,6 +142,16 @@ class Segment:
 
     def __init__(self, record: Record, name: str, fd: int, kept: bool) -> None:
         self.record, self.name, self.fd, self.kept = record, name, fd, kept
+
+    def move(self, folder: str) -> None:
+        """Be recorded in another folder from now on. Raises StartError when another server has it."""
+        if os.path.samefile(folder.encode("latin-1"), self.record.folder.encode("latin-1")):
+            return
+        record = lock_folder(folder, 0.0)
+        record.write({"pid": os.getpid(), "segment": self.name})
+        self.record.remove()
+        os.close(self.record.fd)
+        self.record = record
 
     def end(self, keep: bool) -> None:
         """After all children have stopped: the segment goes unless it is to be kept."""

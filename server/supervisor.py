@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shoal import engine, log, messages, process, segment, sockets
+from shoal.commands import registry
 from shoal.config import Config
 from shoal.errors import StartError
 from shoal.processes import BOOT_FAILED, KINDS, MAX_BOOT_FAILURES, ProcessKind
@@ -162,6 +163,7 @@ class Supervisor:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.set_wakeup_fd(wake_send.fileno(), warn_on_full_buffer=False)
         self.selector.register(wake_receive, selectors.EVENT_READ, None)
+        registry.functions()
         gc.collect()
         gc.freeze()
         log.role = "M"
@@ -353,6 +355,12 @@ class Supervisor:
             problem = self._listen_again("port" if "port" in names else "bind")
             if problem:
                 return problem
+        if "dir" in names and self.segment is not None:
+            try:
+                self.segment.move(self.config["dir"])
+            except StartError as e:
+                return f"dir: {e}"
+            os.chdir(self.config["dir"].encode("latin-1"))
         if "maxclients" in names:
             most = min(engine.word("clients_max"), resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _RESERVED_FDS)
             if self.config["maxclients"] > most:

@@ -116,7 +116,9 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         where = folder or tmp_path / f"data{len(servers)}"
         where.mkdir(exist_ok=True)
         chosen = port or free_port()
-        given = ["--enable-debug-command", "yes", *options, "--port", str(chosen), "--dir", str(where), "--bind", "127.0.0.1", "--workers", str(workers)]
+        given = [*options, "--port", str(chosen), "--dir", str(where), "--bind", "127.0.0.1", "--workers", str(workers)]
+        if "--enable-debug-command" not in options:
+            given += ["--enable-debug-command", "yes"]
         if stdin:
             given.append("-")
         with open(where / "log", "wb") as log:

@@ -29,7 +29,8 @@ class Worker:
     def __init__(self, child: Child) -> None:
         self.child = child
         self.state = ServerState(child)
-        self.commands = registry.load(self.state)
+        self.folder: str = child.config["dir"]
+        self.commands = registry.Commands(self.state)
 
     def run(self) -> None:
         child = self.child
@@ -91,6 +92,9 @@ class Worker:
         """What this process itself does by the settings."""
         self.state.config.refresh()
         log.set_level(self.state.config["loglevel"])
+        if self.state.config["dir"] != self.folder:
+            self.folder = self.state.config["dir"]
+            os.chdir(self.folder.encode("latin-1"))
 
 
 def main(child: Child) -> None:

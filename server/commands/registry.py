@@ -6,6 +6,7 @@ and answers a reply (shoal.replies); CommandError becomes an error reply. Called
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 
@@ -39,30 +40,30 @@ def _of_arguments(function: Callable[[Sequence[bytes]], Reply]) -> Function:
 
 
 class Commands:
-    """The functions of this process, by row index."""
+    """Runs the functions in one worker."""
 
-    def __init__(self, state: ServerState, functions: dict[str, Function]) -> None:
+    def __init__(self, state: ServerState) -> None:
         self.state = state
-        self.by_index = {i: functions[name] for i, name in enumerate(engine.command_names()) if name in functions}
 
     def run(self, call: Call) -> Reply:
-        function = self.by_index.get(call.index)
+        function = functions().get(call.index)
         if function is None:
             name = engine.command_names()[call.index].replace("|", " ").upper()
             raise CommandError(f"{name} is not available in this version of Shoal")
         return function(self.state, call)
 
 
-def load(state: ServerState) -> Commands:
-    """Import all modules and bind their functions to the rows."""
+@functools.cache
+def functions() -> dict[int, Function]:
+    """Functions by row index, all modules imported. The supervisor calls it before it forks, so that an heir need not."""
     from shoal.commands import command as table_commands
 
     for name in MODULES:
         importlib.import_module(f"shoal.commands.{name}")
-    functions = dict(_functions)
+    found = dict(_functions)
     for name, of_table in {**table_commands.FUNCTIONS, **table_commands.help_functions()}.items():
-        functions.setdefault(name, _of_arguments(of_table))
-    return Commands(state, functions)
+        found.setdefault(name, _of_arguments(of_table))
+    return {i: found[name] for i, name in enumerate(engine.command_names()) if name in found}
 
 
 def integer(text: bytes, what: str = "value is not an integer or out of range") -> int:

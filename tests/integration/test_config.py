@@ -87,6 +87,22 @@ def test_protected_settings_may_be_permitted(start_server: StartServer) -> None:
         client.config_set("dbfilename", "a/b")
 
 
+def test_another_folder(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server("--enable-protected-configs", "yes")
+    (tmp_path / "new").mkdir()
+    client = server.client()
+    assert client.config_set("dir", str(tmp_path / "new"))
+    assert client.config_get("dir") == {"dir": str(tmp_path / "new")}
+    assert (tmp_path / "new" / "shoal.segment").exists()
+    assert not (server.folder / "shoal.segment").exists()
+    other = start_server()
+    with pytest.raises(redis.ResponseError, match="Another server"):
+        client.config_set("dir", str(other.folder))
+    assert client.config_get("dir") == {"dir": str(tmp_path / "new")}
+    with pytest.raises(redis.ResponseError, match="No such file or directory"):
+        client.config_set("dir", "/nowhere/at/all")
+
+
 def test_another_port(server: ShoalServer) -> None:
     client = server.client()
     old, new = server.port, free_port()
