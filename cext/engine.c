@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/ticks.h"
+#include "cmd/blocking.h"
 #include "cmd/dispatch.h"
 #include "ds/htable.h"
 #include "keyspace/interest.h"
@@ -76,6 +77,7 @@ static int repair_leftovers(void)
         txn_init(&my_txn);
         repaired += slot_repair();
         client_records_sweep(i);
+        blocking_sweep();
         interest_sweep(i);
         slot_release_clean();
     }
@@ -309,6 +311,7 @@ int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen)
     slot_repair();
     txn_init(&my_txn);
     client_records_sweep(slot);
+    blocking_sweep();
     interest_sweep(slot);
     command_table_init();
     ticks_init();

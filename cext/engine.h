@@ -203,6 +203,8 @@ int engine_client_get(uint32_t i, struct engine_client *out);
 uint32_t engine_clients(void);
 /* Closes the connection with this id wherever it is: 1 = done or on its way, 0 = not found, -1 = its worker does not take messages. */
 int engine_client_kill(uint64_t id);
+/* Ends the waiting of a client in BLPOP and the like, wherever it is, as if its time were over, or with an error: 1 = it waited. */
+int engine_client_unblock(uint64_t id, int error);
 /* The command's own client. */
 void cmd_client_authenticate(struct cmd *c, const char *user, size_t n); /* as user; n 0: the default user */
 void cmd_client_close(struct cmd *c, int after_reply);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cmd/blocking.h"
 #include "cmd/client.h"
 #include "cmd/cmd.h"
 #include "cmd/command_table.h"
@@ -124,6 +125,15 @@ int engine_client_kill(uint64_t id)
         struct client_record *r = client_record_at(i);
         if (atomic_load_explicit(&r->id, memory_order_relaxed) != id) continue;
         return client_kill(atomic_load_explicit(&r->slot, memory_order_relaxed), id) ? 1 : -1;
+    }
+    return 0;
+}
+
+int engine_client_unblock(uint64_t id, int error)
+{
+    for (uint32_t i = 0; i < seg()->clients_max; i++) {
+        struct client_record *r = client_record_at(i);
+        if (atomic_load_explicit(&r->id, memory_order_relaxed) == id) return blocking_unblock(r, id, error != 0);
     }
     return 0;
 }

@@ -401,6 +401,11 @@ def client_kill(client_id: int) -> int:
     return int(lib.engine_client_kill(client_id))
 
 
+def client_unblock(client_id: int, error: bool) -> bool:
+    """Ends the waiting of a client in BLPOP and the like; False: it does not wait."""
+    return bool(lib.engine_client_unblock(client_id, int(error)))
+
+
 def pause(what: int, until_ms: int) -> None:
     lib.engine_pause(what, until_ms)
 

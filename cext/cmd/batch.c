@@ -6,6 +6,7 @@
  */
 #include <setjmp.h>
 
+#include "cmd/blocking.h"
 #include "cmd/dispatch.h"
 #include "cmd/monitor.h"
 #include "cmd/propagate.h"
@@ -117,7 +118,7 @@ static ALWAYS_INLINE void short_way(struct cmd *c, const struct batch_command *k
     txn_lock_stripe(t, stripe_of(k->hash));
     k->spec->handler(c);
     if (log_on()) cmd_log_sent(c);
-    txn_commit(t);
+    blocking_commit(t);
     if (likely(c->dirty)) stat_add(STAT_DIRTY, c->dirty);
 }
 

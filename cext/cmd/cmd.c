@@ -4,10 +4,11 @@
  * (keyspace/interest.h), and the event reaches the publisher of keyspace notifications, if one is attached and wants its class.
  *
  * Needs the key's stripe and an open transaction. The publisher runs inside the transaction: it must only note the event. A death in
- * the middle undoes the marks with the write. Not for: waking blocked clients (cmd/blocking), the log (cmd/propagate.c).
+ * the middle undoes the marks with the write. Not for: serving blocked clients (cmd/blocking.c; changed keys are noted here), the log (cmd/propagate.c).
  */
 #include "cmd/cmd.h"
 
+#include "cmd/blocking.h"
 #include "cmd/propagate.h"
 #include "keyspace/interest.h"
 
@@ -50,7 +51,10 @@ static ALWAYS_INLINE void tell_event(const struct key *k, char cls, const char *
 
 void cmd_changed(struct txn *t, const struct key *k, char cls, const char *event)
 {
-    interest_modified(t, k);
+    if (unlikely(interest_any(k))) {
+        interest_mark_modified(t, k);
+        blocking_note(k);
+    }
     tell_event(k, cls, event);
 }
 

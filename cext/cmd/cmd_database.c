@@ -4,6 +4,7 @@
  * what it still needs. Watchers of keys that go, come or change hands are marked before the change. A flush is logged even if there was
  * nothing to delete, as in Redis, so that replicas do the same.
  */
+#include "cmd/blocking.h"
 #include "cmd/cmd.h"
 #include "keyspace/interest.h"
 
@@ -45,6 +46,8 @@ void cmd_swapdb(struct cmd *c)
         interest_replace_db(c->txn, (uint32_t)a, (uint32_t)b);
         interest_replace_db(c->txn, (uint32_t)b, (uint32_t)a);
         ks_swap_db(c->txn, (uint32_t)a, (uint32_t)b);
+        blocking_note_db((uint32_t)a);
+        blocking_note_db((uint32_t)b);
     }
     c->dirty++;
     reply_ok(c->out);

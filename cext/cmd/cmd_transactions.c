@@ -12,6 +12,7 @@
 #include <setjmp.h>
 #include <stdlib.h>
 
+#include "cmd/blocking.h"
 #include "cmd/dispatch.h"
 #include "cmd/handlers.h"
 #include "cmd/multi.h"
@@ -215,6 +216,7 @@ static enum exec_end attempt(struct exec *x)
     if (setjmp(x->failed)) {
         enum txn_failure why = t->failure;
         txn_abort(t);
+        blocking_forget();
         if (why == TXN_MORE_STRIPES) return EXEC_MORE_STRIPES;
         return why == TXN_NO_MEMORY && x->may_wait ? EXEC_MORE_ROOM : EXEC_FAILED;
     }
@@ -231,7 +233,7 @@ static enum exec_end attempt(struct exec *x)
         for (uint32_t i = 0; i < x->m->count; i++) run_one(x, x->m->queue[i]);
         t->on_fail = &x->failed;
     }
-    txn_commit(t);
+    blocking_commit(t);
     return changed ? EXEC_CHANGED : EXEC_DONE;
 }
 

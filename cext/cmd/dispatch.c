@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "cmd/blocking.h"
 #include "cmd/handlers.h"
 #include "cmd/monitor.h"
 #include "cmd/multi.h"
@@ -235,7 +236,7 @@ void dispatch_general(struct cmd *c, bool all)
     c->spec->handler(c);
     if (bracket) {
         cmd_log_sent(c);
-        txn_commit(t);
+        blocking_commit(t);
         if (c->dirty) stat_add(STAT_DIRTY, c->dirty);
     } else {
         txn_unlock(t);
@@ -249,6 +250,7 @@ bool dispatch_recover(struct cmd *c, size_t mark, uint32_t *tries, bool *all)
         txn_abort(t);
     else
         txn_unlock(t);
+    blocking_forget();
     reply_rewind(c->out, mark);
     scratch_reset();
     if (t->failure == TXN_MORE_STRIPES) {

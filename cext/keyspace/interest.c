@@ -56,7 +56,8 @@ shm_off interest_add(struct txn *t, const struct key *k, const struct interest_w
     shm_off off = txn_alloc(t, sizeof(struct registration));
     struct interest_key *ik = key_at(koff);
     *reg_at(off) = (struct registration){.prev = ik->last, .key = koff, .client_id = who->client_id, .order = who->order,
-                                         .slot = who->slot, .kind = (uint16_t)who->kind, .wants = who->wants};
+                                         .slot = who->slot, .kind = (uint16_t)who->kind, .wants = who->wants,
+                                         .waiter = who->waiter};
     if (kept) txn_touch(t, &ik->first, 2 * sizeof(shm_off));
     if (ik->last)
         TXN_SET(t, reg_at(ik->last)->next, off);

@@ -33,6 +33,7 @@ struct registration {
     uint16_t kind;       /* enum interest_kind */
     uint16_t marks;      /* INTEREST_CHANGED, INTEREST_EXPIRED */
     uint64_t wants;      /* BLOCKED: bit per enum obj_type that would wake it */
+    shm_off waiter;      /* BLOCKED: the command that waits (cmd/waiter.h) */
 };
 
 struct interest_key {
@@ -50,6 +51,7 @@ struct interest_who {
     uint32_t slot;
     enum interest_kind kind;
     uint64_t order, wants;
+    shm_off waiter;
 };
 
 static ALWAYS_INLINE const struct registration *interest_at(shm_off reg) { return shm_ptr(reg); }

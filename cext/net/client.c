@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cmd/blocking.h"
 #include "cmd/monitor.h"
 #include "cmd/multi.h"
 #include "net/input.h"
@@ -177,6 +178,7 @@ static void unlink_client(struct client *c)
 void client_destroy(struct client *c)
 {
     multi_client_closed(c);
+    blocking_client_closed(c);
     monitor_stop(c);
     if (c->fd >= 0) {
         unlink_client(c);

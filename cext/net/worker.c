@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/ticks.h"
 #include "keyspace/keyspace.h"
+#include "cmd/blocking.h"
 #include "cmd/monitor.h"
 #include "keyspace/lazy.h"
 #include "net/accept.h"
@@ -158,8 +159,13 @@ static void on_message(const struct inbox_message *m, const void *p)
     case INBOX_MONITOR:
         deliver_to_monitors(p, m->bytes);
         break;
+    case INBOX_UNBLOCK: {
+        struct unblock_message u;
+        memcpy(&u, p, sizeof u);
+        blocking_message(&u);
+        break;
+    }
     case INBOX_PAD:
-    case INBOX_UNBLOCK:
     case INBOX_PUBLISH:
     case INBOX_PYTHON:
         break;
@@ -201,6 +207,7 @@ static void cron(int64_t now_us)
     uint32_t shares, share = share_of_upkeep(&shares);
     ks_expire_cycle(share, shares, 1000);
     for (int i = 0; i < 10 && lazy_step(256); i++) {}
+    blocking_check();
     accept_timer();
     if (held_first && !(atomic_load_explicit(&seg()->clients_paused, memory_order_relaxed) &&
                         clock_cached_ms() < atomic_load_explicit(&seg()->pause_until_ms, memory_order_relaxed)))
@@ -304,7 +311,9 @@ static void run_listed(void)
 /* Milliseconds that the loop may sleep. */
 static int may_sleep_ms(void)
 {
-    int64_t us = MIN(next_cron_us, next_tick_us) - clock_mono_us();
+    int64_t wake_ms = blocking_next_ms(), us = MIN(next_cron_us, next_tick_us);
+    if (wake_ms < us / 1000) us = wake_ms * 1000;
+    us -= clock_mono_us();
     if (runnable_first || stop_reason || us <= 0 || !inbox_may_sleep()) return 0;
     return (int)((us + 999) / 1000);
 }
@@ -324,6 +333,7 @@ int worker_serve(void)
         run_listed();
         for (int i = 0; i < n; i++) on_event(&events[i]);
         inbox_receive(on_message);
+        blocking_expire(clock_cached_mono_us() / 1000);
         if (clock_cached_mono_us() >= MIN(next_cron_us, next_tick_us)) cron(clock_cached_mono_us());
         clients_free_closing();
     }

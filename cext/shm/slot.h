@@ -68,6 +68,7 @@ struct slot {
     shm_off undo_chunks;     /* chunks beyond the first, linked through their first 8 bytes */
     shm_off free_head;       /* newest FREE record not yet carried out; they link backwards */
     shm_off lazy_head;       /* values this process still has to free (keyspace/lazy.h); changed in its transactions */
+    shm_off waiters;         /* commands of its clients that wait (cmd/waiter.h); changed in its transactions */
     uint64_t log_staged_end; /* ring position up to which COMMITTED covers */
 
     /* system operation (shm/sysop.h): allocator changes that stay whatever becomes of the transaction */

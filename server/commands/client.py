@@ -261,10 +261,10 @@ def client_unpause(state: ServerState, call: Call) -> Reply:
 
 @command("client|unblock")
 def client_unblock(state: ServerState, call: Call) -> Reply:
-    """No command blocks its client yet, so there is never one to wake."""
-    integer(call.args[2])
+    client_id = integer(call.args[2])
     if len(call.args) > 4:
         raise _too_many(call)
     if len(call.args) == 4 and call.args[3].lower() not in (b"timeout", b"error"):
         raise CommandError("CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
-    return 0
+    error = len(call.args) == 4 and call.args[3].lower() == b"error"
+    return int(client_id > 0 and engine.client_unblock(client_id, error))
