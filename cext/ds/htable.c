@@ -324,14 +324,15 @@ void ht_each(const struct htable *t, void (*fn)(shm_off item, void *arg), void *
     for (uint32_t i = 0; i < t->buckets; i++) chain_each(ht_bucket(t, i), fn, arg);
 }
 
+#define EVEN_CHAIN 16u /* chains are hardly ever longer */
+
 shm_off ht_random(const struct htable *t, uint64_t (*random64)(void))
 {
     if (!t->count) return 0;
     for (;;) {
         const struct bucket *head = ht_bucket(t, (uint32_t)(random64() % t->buckets));
-        uint32_t n = chain_count(head);
-        if (!n) continue;
-        uint32_t pick = (uint32_t)(random64() % n);
+        uint32_t n = chain_count(head), pick = (uint32_t)(random64() % MAX(n, EVEN_CHAIN));
+        if (pick >= n) continue; /* each item is as likely as any other, unless its chain is very long */
         for (const struct bucket *b = head; b; b = ht_next(b))
             for (uint32_t m = ht_used_mask(b); m; m &= m - 1)
                 if (pick-- == 0) return ht_slot(b, (uint32_t)__builtin_ctz(m));
