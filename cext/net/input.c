@@ -14,6 +14,7 @@
 #include "net/worker.h"
 
 #define REPLY_FLUSH (256u << 10) /* replies of one turn are sent when they are this long */
+#define CLOCK_US 50
 #define PRIVATE_MIN 1024u
 #define PRIVATE_READ (16u << 10) /* room for reading behind a private leftover */
 #define ARGS_MAX 8192u           /* arguments of a batch of whole commands */
@@ -29,6 +30,17 @@ void input_init(void)
     lent = malloc(LENT_BYTES + PARSE_PAD);
     args = malloc(ARGS_MAX * sizeof *args);
     ENSURE(lent && args);
+}
+
+/* The time that the next commands see: at most CLOCK_US old. */
+static void refresh_time(void)
+{
+    static int64_t last;
+    int64_t now = ticks_now();
+    if (now - last < ticks_from_us(CLOCK_US)) return;
+    last = now;
+    clock_refresh();
+    ks_set_now_ms(clock_cached_ms());
 }
 
 /* ---- executing ---- */
@@ -173,8 +185,7 @@ void input_continue(struct client *c)
 {
     if (stopped(c)) return;
     if (!c->query) return;
-    clock_refresh();
-    ks_set_now_ms(clock_cached_ms());
+    refresh_time();
     c->query_at += process(c, c->query + c->query_at, c->query_len - c->query_at);
     if (c->close_after_reply || c->query_at == c->query_len) drop_private(c);
 }
@@ -222,8 +233,7 @@ void input_ready(struct client *c)
     }
     size_t n = receive(c, lent, LENT_BYTES);
     if (!n) return;
-    clock_refresh();
-    ks_set_now_ms(clock_cached_ms());
+    refresh_time();
     size_t used = process(c, lent, n);
     if (used < n && !c->close_asap && !c->close_after_reply) keep_rest(c, lent + used, n - used);
 }
