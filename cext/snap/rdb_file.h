@@ -1,0 +1,38 @@
+/* snap/rdb_file.h - whole RDB files: written from a snapshot, read into the keyspace.
+ *
+ * Writing: version 10, or newer when a value needs it (the file is then begun anew under the newer version, from the same cut). The CRC-64
+ * is kept beside the writing; the caller has opened the file and does fsync and rename. Progress is in header.progress_*.
+ *
+ * Reading: every version up to RDB_VERSION_MAX. Nothing in the file is trusted: what is wrong is told with its offset and the
+ * keyspace is left with what was read before it (the caller decides). Each key is a transaction of its own, without a log record.
+ */
+#ifndef SHOAL_SNAP_RDB_FILE_H
+#define SHOAL_SNAP_RDB_FILE_H
+
+#include "snap/rdb_in.h"
+#include "snap/snapshot.h"
+
+enum rdb_file_flags {
+    RDB_FILE_COMPRESS = 1,  /* rdbcompression */
+    RDB_FILE_CHECKSUM = 2,  /* rdbchecksum: write it, believe it */
+    RDB_FILE_AOF_BASE = 4,  /* says so in an aux field */
+    RDB_FILE_DEEP = 8,      /* reading: sanitize-dump-payload yes */
+    RDB_FILE_IGNORE_EXPIRED = 16, /* reading: keys whose time is over are not kept (a primary's RDB, not an AOF base) */
+};
+
+/* Writes the running snapshot to fd, from its current offset (0). 0, or -1 with a message. */
+int rdb_file_save(int fd, uint32_t flags, char *err, size_t errlen);
+
+struct rdb_file_info {
+    uint64_t keys, expired, bytes; /* kept; passed over because their time was over; bytes read */
+    int64_t created_s;             /* aux ctime, 0 = none */
+    int64_t used_mem;              /* aux used-mem */
+    unsigned version;
+    bool aof_base;
+};
+
+/* Reads fd from its current offset up to and including the end record; an AOF with an RDB preamble goes on at info->bytes.
+ * 0, or -1 with a message that says at which byte. */
+int rdb_file_load(int fd, uint32_t flags, struct rdb_file_info *info, char *err, size_t errlen);
+
+#endif
