@@ -225,6 +225,34 @@ uint64_t engine_slow_read(uint32_t slot, void *buf, uint64_t cap);
 /* Ids of slow commands given so far. */
 uint64_t engine_slow_next(void);
 
+/* ---- snapshots and RDB files (the persistence process) ---- */
+struct engine_snapshot {
+    uint64_t lsn;
+    int64_t cut_ms;   /* wall clock */
+    uint64_t cut_us;  /* the stall */
+    uint64_t keys, preimage_bytes, spilled_bytes;
+    uint64_t dirty;   /* changes to keys, ever, as of now */
+};
+struct engine_rdb {
+    uint64_t keys, expired, bytes;
+    int64_t created_s, used_mem;
+    uint32_t version;
+    int aof_base;
+};
+/* Takes the cut; writers run on. pool_bytes: bound of the pre-images in memory, beyond it they go to an unlinked file in the folder. */
+int engine_snapshot_begin(uint64_t pool_bytes, const char *spill_folder, char *err, size_t errlen);
+void engine_snapshot_end(void);
+/* Ends what a dead persistence process left running. */
+void engine_snapshot_abandon(void);
+void engine_snapshot_get(struct engine_snapshot *out);
+/* flags: 1 compress 2 checksum 4 AOF base 8 check the inside deeply (load) 16 drop what is over (load). Of the running snapshot. */
+int engine_rdb_save(int fd, uint32_t flags, char *err, size_t errlen);
+int engine_rdb_load(int fd, uint32_t flags, struct engine_rdb *out, char *err, size_t errlen);
+/* Words progress_done of progress_total: keys of a save, bytes of a load. */
+void engine_progress_begin(uint64_t total);
+/* Empties all databases (before a reload); holds all stripes for a moment. Returns how many keys; UINT64_MAX: no memory. */
+uint64_t engine_flush_all(void);
+
 /* cffi: callbacks begin */
 extern void py_command(struct cmd *c);
 extern void py_control(void);
