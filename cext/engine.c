@@ -129,7 +129,8 @@ void engine_instance_end(int clean)
     WORD(created_ms, 0) WORD(lsn, 0) WORD(log_enabled, 0) WORD(cow_active, 0) WORD(arena_committed, 0) WORD(arena_size, 0)            \
     WORD(grow_failed, 0) WORD(pages_total, 0) WORD(pages_used, 0) WORD(pages_free, 0) WORD(next_client_id, 0) WORD(workers, 0)        \
     WORD(databases, 0) WORD(clients_max, 0) WORD(write_error, 1) WORD(slow_first, 1) WORD(slow_next, 0) WORD(latency_next, 0)   \
-    WORD(progress_done, 0) WORD(progress_total, 0) WORD(preimg_next, 0)
+    WORD(progress_done, 0) WORD(progress_total, 0) WORD(preimg_next, 0)   \
+    WORD(progress_done, 0) WORD(save_cancel, 1) WORD(kept_memory, 1) WORD(progress_total, 0) WORD(preimg_next, 0)
 
 int64_t engine_word(const char *name)
 {
@@ -150,6 +151,10 @@ int engine_set_word(const char *name, int64_t value)
         atomic_store(&h->serving, (uint32_t)value);
     else if (strcmp(name, "clean") == 0)
         atomic_store(&h->clean, (uint32_t)value);
+    else if (strcmp(name, "save_cancel") == 0)
+        atomic_store(&h->save_cancel, (uint32_t)value);
+    else if (strcmp(name, "kept_memory") == 0)
+        atomic_store(&h->kept_memory, (uint32_t)value);
     else if (strcmp(name, "write_error") == 0)
         atomic_store(&h->write_error, (uint32_t)value);
     else if (strcmp(name, "slowlog_first") == 0 || strcmp(name, "slow_first") == 0)

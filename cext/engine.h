@@ -47,10 +47,16 @@ void engine_instance_end(int clean);
 
 /* Words of the segment's header by name: serving, clean, generation, clients_paused, pause_until_ms, started_ms, created_ms, lsn,
  * log_enabled, cow_active, arena_committed, arena_size, grow_failed, pages_total, pages_used, pages_free, next_client_id,
+<<<<<<< HEAD
  * workers, databases, clients_max, deaths.<kind>, write_error (MISCONF: 1 = the last save failed, 2 = the log cannot be written),
  * slowlog_first (ids below are forgotten), slow_next and latency_next (id of the next slow command and latency event). INT64_MIN: there is no such word. */
+=======
+ * workers, databases, clients_max, progress_done, progress_total, save_cancel, kept_memory, deaths.<kind>, write_error (MISCONF: 1 = the last save failed, 2 = the log cannot be written),
+ * slowlog_first (ids below are forgotten). INT64_MIN: there is no such word. */
+>>>>>>> 880b032 (persistence: SAVE, BGSAVE, loading at the start, save points, the memory of a killed instance taken over)
 int64_t engine_word(const char *name);
-/* 0, or -1: no such word, or it is not to be set. Words that may be set: serving, clean, write_error, slowlog_first. */
+/* 0, or -1: no such word, or it is not to be set. Words that may be set: serving, clean, write_error, slowlog_first,
+ * save_cancel, kept_memory. */
 int engine_set_word(const char *name, int64_t value);
 /* 40 hex digits, zero-terminated. */
 const char *engine_run_id(void);
@@ -248,6 +254,8 @@ void engine_snapshot_get(struct engine_snapshot *out);
 /* flags: 1 compress 2 checksum 4 AOF base 8 check the inside deeply (load) 16 drop what is over (load). Of the running snapshot. */
 int engine_rdb_save(int fd, uint32_t flags, char *err, size_t errlen);
 int engine_rdb_load(int fd, uint32_t flags, struct engine_rdb *out, char *err, size_t errlen);
+/* Frees values that wait for it in this process, about so many items; 1 = more wait. */
+int engine_lazy_step(uint64_t items);
 /* Words progress_done of progress_total: keys of a save, bytes of a load. */
 void engine_progress_begin(uint64_t total);
 /* Empties all databases (before a reload); holds all stripes for a moment. Returns how many keys; UINT64_MAX: no memory. */

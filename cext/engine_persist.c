@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "engine.h"
+#include "keyspace/lazy.h"
 #include "snap/rdb_file.h"
 
 int engine_snapshot_begin(uint64_t pool_bytes, const char *spill_folder, char *err, size_t errlen)
@@ -55,3 +56,5 @@ uint64_t engine_flush_all(void)
     t->on_fail = outer;
     return n;
 }
+
+int engine_lazy_step(uint64_t items) { return lazy_step(items); }

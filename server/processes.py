@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shoal import engine
-from shoal.workers import client, keeper
+from shoal.workers import client, keeper, persistence
 from shoal.workers.child import Child
 
 BOOT_FAILED = 3
@@ -26,11 +26,14 @@ class ProcessKind:
     """The engine's word for it; 0 takes no slot."""
     per_worker: bool
     """As many as the setting `workers` says; else one."""
+    place: int
+    """Its slot: so many behind the workers'; 0 for workers themselves and for those without a slot."""
     grace: float
     """Seconds between being told to stop and SIGKILL."""
 
 
 KINDS = (
-    ProcessKind("worker", "worker {slot}", client.main, engine.KIND_WORKER, True, 5.0),
-    ProcessKind("keeper", "keeper", keeper.main, 0, False, 1.0),
+    ProcessKind("worker", "worker {slot}", client.main, engine.KIND_WORKER, True, 0, 5.0),
+    ProcessKind("persistence", "persistence", persistence.main, engine.KIND_PERSISTENCE, False, 1, 10.0),
+    ProcessKind("keeper", "keeper", keeper.main, 0, False, 0, 1.0),
 )

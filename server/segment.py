@@ -166,7 +166,7 @@ def open_segment(record: Record, parameters: Parameters, keep_memory: bool) -> S
     """Take over what the last instance left if it fits, else make a new one."""
     old = record.read().get("segment", "")
     if old:
-        kept = _take_over(record, old, parameters) if keep_memory else None
+        kept = _take_over(record, old, parameters, keep_memory)
         if kept is not None:
             return kept
         try:
@@ -176,7 +176,9 @@ def open_segment(record: Record, parameters: Parameters, keep_memory: bool) -> S
     return _create(record, parameters)
 
 
-def _take_over(record: Record, name: str, parameters: Parameters) -> Segment | None:
+def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: bool) -> Segment | None:
+    """What a killed instance left is newer than any file, so it is taken whatever `keep-memory` says; what a clean stop left only
+    if it is to be kept."""
     try:
         fd = posix_ipc.SharedMemory(name).fd
     except posix_ipc.ExistentialError:
@@ -187,6 +189,15 @@ def _take_over(record: Record, name: str, parameters: Parameters) -> Segment | N
         engine.segment_map(fd)
     except (BlockingIOError, engine.EngineError) as e:
         log.warning(f"The memory that the last instance left cannot be taken over: {e}")
+        os.close(fd)
+        return None
+    if engine.word("clean") and not keep_memory:
+        engine.segment_unmap()
+        os.close(fd)
+        return None
+    if not engine.word("clean") and not engine.word("serving"):
+        log.warning("The last instance was killed before its dataset was loaded; its memory is not taken over")
+        engine.segment_unmap()
         os.close(fd)
         return None
     have = Parameters(engine.word("databases"), engine.word("workers"), engine.word("clients_max"))

@@ -68,6 +68,14 @@ class Supervisor:
         self.selector = selectors.DefaultSelector()
         self.stopping = False
         self.announced = False
+        self.loaded = False
+        self.saving = False
+        """The persistence process works on a save or a reload."""
+        self.asked: dict[int, tuple[Running, int] | None] = {}
+        """What children wait to be told by the persistence process: token -> child and message id; None: ourselves."""
+        self.last_token = 0
+        self.ending: dict[str, Any] | None = None
+        """The SHUTDOWN that waits for its save."""
         self.failure = ""
 
     # --- start
@@ -105,6 +113,7 @@ class Supervisor:
         parameters = segment.Parameters(values["databases"], self.workers, max(values["maxclients"], _CLIENTS_MIN))
         self.segment = segment.open_segment(record, parameters, values["keep-memory"])
         repaired = engine.instance_begin(secrets.token_hex(20), self.workers)
+        engine.set_word("kept_memory", int(self.segment.kept))
         if self.segment.kept:
             keys = sum(engine.db_size(db) for db in range(values["databases"]))
             log.notice(
@@ -189,7 +198,7 @@ class Supervisor:
                 for slot in range(1, self.workers + 1):
                     yield kind, slot
             else:
-                yield kind, 0
+                yield kind, self.workers + kind.place if kind.place else 0
 
     def _title(self) -> str:
         listen = f"{self.config['bind'][0] if self.config['bind'] else ''}:{self.config['port']}"
@@ -222,7 +231,12 @@ class Supervisor:
                     os.kill(child.pid, signal.SIGKILL)
             return
         log.warning(f"Received {number.name} scheduling shutdown...")
-        self._stop("")
+        words = self.config["shutdown-on-sigterm" if number == signal.SIGTERM else "shutdown-on-sigint"]
+        words = words.split() if isinstance(words, str) else list(words)
+        how = next((w for w in words if w in ("save", "nosave")), "")
+        error = self._shutdown({"how": how, "force": "force" in words}, None, 0)
+        if error:
+            log.warning(f"{number.name} received but errors trying to shut down the server, check the logs for more information")
 
     # --- children
 
@@ -287,6 +301,8 @@ class Supervisor:
         log.warning(f"The {who} (pid {child.pid}) ended {how}; its heir is being started")
         if child.kind.slot_kind:
             engine.count_death(child.kind.slot_kind)
+        if child.kind.name == "persistence":
+            self._lost_persistence()
         place = (child.kind.name, child.slot)
         if child.ready:
             self.boot_failures[place] = 0
@@ -321,7 +337,25 @@ class Supervisor:
             case "apply":
                 answer["error"] = self._apply(message["names"])
             case "shutdown":
-                answer["error"] = self._shutdown_command(message)
+                log.warning("User requested shutdown...")
+                answer["error"] = self._shutdown(message, child, message["id"])
+                if self.ending is not None:
+                    return  # answered when the save is done
+            case "save" | "reload":
+                answer["error"] = self._persist(message, child)
+                if not answer["error"]:
+                    return
+            case "answer":
+                self._on_answer(message)
+            case "saving":
+                self.saving = message["on"]
+                if not self.saving and self.ending is not None and not self.asked:
+                    self._final_save()
+            case "loaded":
+                self.loaded = True
+                self._announce()
+            case "load_failed":
+                self._stop(message["error"])
             case "status":
                 answer["children"] = [
                     {"kind": c.kind.name, "slot": c.slot, "pid": c.pid, "ready": c.ready}
@@ -335,7 +369,11 @@ class Supervisor:
     def _on_ready(self, child: Running) -> None:
         child.ready = True
         self.boot_failures[(child.kind.name, child.slot)] = 0
-        if self.announced or not all(c.ready for c in self.children.values() if c.kind.per_worker):
+        self._announce()
+
+    def _announce(self) -> None:
+        """Once: the dataset is there and all workers serve."""
+        if self.announced or not self.loaded or not all(c.ready for c in self.children.values() if c.kind.per_worker):
             return
         self.announced = True
         engine.set_word("serving", 1)
@@ -378,6 +416,42 @@ class Supervisor:
                 messages.send(child.control, {"op": "settings"})
         return ""
 
+    # --- saving: the persistence process does it, whoever asks
+
+    def _persistence(self) -> Running | None:
+        return next((c for c in self.children.values() if c.kind.name == "persistence"), None)
+
+    def _persist(self, message: dict[str, Any], asker: Running | None) -> str:
+        """Hand a save or reload over; "" or why not. The answer comes through `_on_answer`."""
+        persistence = self._persistence()
+        if self.saving:
+            return "Background save already in progress"
+        if persistence is None or not persistence.ready:
+            return "The persistence process is not ready"
+        self.last_token += 1
+        if not messages.send(persistence.control, {**message, "token": self.last_token}):
+            return "The persistence process does not answer"
+        self.asked[self.last_token] = (asker, message["id"]) if asker else None
+        self.saving = True
+        if message["op"] == "reload":
+            engine.pause(2, 2**62)
+        return ""
+
+    def _on_answer(self, message: dict[str, Any]) -> None:
+        asker = self.asked.pop(message["to"], None)
+        if engine.word("clients_paused") == 2 and self.ending is None:
+            engine.pause(0, 0)
+        if asker is not None:
+            messages.send(asker[0].control, {"re": asker[1], "error": message["error"]})
+        elif self.ending is not None:
+            self._end_after_save(message["error"])
+
+    def _lost_persistence(self) -> None:
+        """It died: whoever waited for it is told."""
+        self.saving = False
+        for token in list(self.asked):
+            self._on_answer({"to": token, "error": "The persistence process died"})
+
     def _listen_again(self, name: str) -> str:
         """New TCP sockets; the old ones are closed only when the new ones listen."""
         config = self.config
@@ -409,13 +483,38 @@ class Supervisor:
 
     # --- the end
 
-    def _shutdown_command(self, message: dict[str, Any]) -> str:
-        if message.get("how") == "save":
-            log.warning("SHUTDOWN SAVE was asked for, but this build has no snapshots yet")
-            return "Errors trying to SHUTDOWN. Check logs."
-        log.warning("User requested shutdown...")
-        self._stop("")
+    def _shutdown(self, message: dict[str, Any], asker: Running | None, ident: int) -> str:
+        """Save first when it is asked for (or there are save points and not told otherwise), with writes paused; then stop."""
+        if self.ending is not None:
+            return ""
+        wanted = message.get("how") == "save" or (message.get("how") != "nosave" and bool(self.config["save"]))
+        engine.set_word("save_cancel", 1)  # a background save that runs would only be thrown away
+        if not wanted or not self.loaded:
+            self._stop("")
+            return ""
+        log.notice("Saving the final RDB snapshot before exiting.")
+        self.ending = {**message, "asker": (asker, ident) if asker else None}
+        engine.pause(1, 2**62)
+        self._final_save()
         return ""
+
+    def _final_save(self) -> None:
+        if self.saving:
+            return  # its end comes soon: it was cancelled
+        error = self._persist({"op": "save", "wait": True}, None)
+        if error:
+            self._end_after_save(error)
+
+    def _end_after_save(self, error: str) -> None:
+        ending, self.ending = self.ending, None
+        if not error or (ending and ending.get("force")):
+            self._stop("")
+            return
+        log.warning(f"Error trying to save the DB, can't exit: {error}")
+        engine.pause(0, 0)
+        if ending and ending["asker"]:
+            asker, ident = ending["asker"]
+            messages.send(asker.control, {"re": ident, "error": "Errors trying to SHUTDOWN. Check logs."})
 
     def _stop(self, failure: str) -> None:
         """Tell all children to stop; those that do not are killed when their grace is over."""
@@ -459,7 +558,7 @@ class Supervisor:
         engine.set_word("serving", 0)
         engine.instance_end(not self.failure)
         if self.segment is not None:
-            self.segment.end(keep=bool(self.failure) and self.config["keep-memory"])
+            self.segment.end(keep=self.config["keep-memory"] and self.loaded)
 
 
 def _kept(old: list[sockets.Listener], wanted: list[str], port: int) -> tuple[list[sockets.Listener], list[str]]:

@@ -77,6 +77,8 @@ class Child:
                 if got[0].get("re") == wanted:
                     return got[0]
                 self._deferred.append(got)
+                if got[0].get("op") == "stop":
+                    return {}  # nobody will answer any more
             return {"error": "the supervisor does not answer"}
         except messages.Closed:
             os._exit(1)

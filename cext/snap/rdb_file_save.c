@@ -101,6 +101,10 @@ static bool save_entry(void *arg, const struct entry *e, size_t size)
 {
     struct saver *s = arg;
     (void)size;
+    if (unlikely(atomic_load_explicit(&seg()->save_cancel, memory_order_relaxed))) {
+        s->error = ECANCELED;
+        return false;
+    }
     struct scratch_mark mark = scratch_mark();
     if (entry_type(e) != OBJ_STRING) {
         unsigned v = rdb_version_of(rdb_type_of(&s->reader, e));
@@ -145,7 +149,7 @@ int rdb_file_save(int fd, uint32_t flags, char *err, size_t errlen)
     my_txn.on_fail = &failed; /* scratch memory may run out */
     if (setjmp(failed) == 0) {
         ok = save_once(&s);
-        while (!ok && s.needed > s.version) { /* begun anew under the version that a value needs; the cut is the same */
+        while (!ok && !s.error && s.needed > s.version) { /* begun anew under the version that a value needs; the cut is the same */
             s.version = s.needed;
             if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET) < 0) {
                 s.error = errno;

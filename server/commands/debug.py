@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 
 from shoal import engine, log
+from shoal.commands import persistence
 from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import NO_REPLY, Call
@@ -28,6 +29,7 @@ _HELP = (
      "true, false, bignum."),
     ("SET-SKIP-CHECKSUM-VALIDATION (0|1)", "RESTORE does not look at a payload's checksum when 1."),
     ("QUICKLIST-PACKED-THRESHOLD <size>", "Size from which an element has a list node of its own."),
+    ("RELOAD [NOSAVE]", "Save the snapshot, empty the dataset and load it again."),
     ("SEGFAULT", "Crash this worker with SIGSEGV."),
     ("SET-ACTIVE-EXPIRE <0|1>", "Switch the background expiry off or on."),
     ("SLEEP <seconds>", "Stop this worker for a while."),
@@ -126,6 +128,7 @@ _SUBCOMMANDS: dict[str, tuple[int, Handler]] = {
     "quicklist-packed-threshold": (3, _packed_threshold),
     "protocol": (3, _protocol),
     "worker": (2, _worker),
+    "reload": (0, persistence.reload),
     # Switches of Redis' own tests that change nothing here.
     "change-repl-id": (2, _accept),
     "set-disable-deny-scripts": (3, _accept),

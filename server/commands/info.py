@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from shoal import REDIS_VERSION, __version__, engine
 from shoal.commands.client import FLAG_BLOCKED, FLAG_PUBSUB, FLAG_TRACKING, memory_of
+from shoal.persist import state as save_state
 from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import Call
@@ -217,25 +218,35 @@ def _client_bytes() -> int:
 
 
 def _persistence(state: ServerState) -> Iterator[Field]:
-    stats = engine.stats()
+    save = save_state.read()
+    done, total = engine.word("progress_done"), engine.word("progress_total")
+    saving = bool(save.saving_since)
     yield "loading", int(not engine.word("serving"))
     yield "async_loading", 0
-    yield "current_cow_peak", 0
-    yield "current_cow_size", 0
+    yield "current_cow_peak", save.last_cow_bytes
+    yield "current_cow_size", engine.word("preimg_next") * 512 if saving else 0
     yield "current_cow_size_age", 0
-    yield "current_fork_perc", "0.00"
-    yield "current_save_keys_processed", 0
-    yield "current_save_keys_total", 0
-    yield "rdb_changes_since_last_save", stats.get("rdb_changes_since_last_save", 0)
-    yield "rdb_bgsave_in_progress", 0
-    yield "rdb_last_save_time", engine.word("started_ms") // 1000
-    yield "rdb_last_bgsave_status", "err" if engine.word("write_error") & 1 else "ok"
-    yield "rdb_last_bgsave_time_sec", -1
-    yield "rdb_current_bgsave_time_sec", -1
-    yield "rdb_saves", 0
-    yield "rdb_last_cow_size", 0
-    yield "rdb_last_load_keys_expired", 0
-    yield "rdb_last_load_keys_loaded", 0
+    yield "current_fork_perc", f"{100 * done / total if saving and total else 0:.2f}"
+    yield "current_save_keys_processed", done if saving else 0
+    yield "current_save_keys_total", total if saving else 0
+    yield "rdb_changes_since_last_save", max(save.changes(), 0)
+    yield "rdb_bgsave_in_progress", int(saving)
+    yield "rdb_last_save_time", save.last_save
+    yield "rdb_last_bgsave_status", "ok" if save.last_ok else "err"
+    yield "rdb_last_bgsave_time_sec", save.last_seconds
+    yield "rdb_current_bgsave_time_sec", int(time.time() - save.saving_since) if saving else -1
+    yield "rdb_saves", save.saves
+    yield "rdb_last_cow_size", save.last_cow_bytes
+    yield "rdb_last_load_keys_expired", save.loaded_expired
+    yield "rdb_last_load_keys_loaded", save.loaded_keys
+    yield "rdb_last_cut_usec", save.cut_us
+    if save.loading_since:
+        passed = max(time.time() - save.loading_since, 0.001)
+        yield "loading_start_time", int(save.loading_since)
+        yield "loading_total_bytes", save.loading_bytes
+        yield "loading_loaded_bytes", done
+        yield "loading_loaded_perc", f"{100 * done / max(save.loading_bytes, 1):.2f}"
+        yield "loading_eta_seconds", int(passed * (save.loading_bytes - done) / max(done, 1))
     yield "aof_enabled", int(bool(engine.word("log_enabled")))
     yield "aof_rewrite_in_progress", 0
     yield "aof_rewrite_scheduled", 0

@@ -1,4 +1,4 @@
-"""SHUTDOWN, ROLE, LASTSAVE."""
+"""SHUTDOWN, ROLE."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def shutdown(state: ServerState, call: Call) -> Reply:
     if words == ["abort"]:
         raise CommandError("No shutdown in progress.")
     how = next((w for w in words if w in ("save", "nosave")), "")
-    answer = state.ask_supervisor({"op": "shutdown", "how": how, "now": "now" in words, "force": "force" in words})
+    answer = state.child.ask({"op": "shutdown", "how": how, "now": "now" in words, "force": "force" in words}, 3600.0)
     if answer.get("error"):
         raise CommandError(answer["error"])
     return NO_REPLY
@@ -30,7 +30,3 @@ def shutdown(state: ServerState, call: Call) -> Reply:
 def role(state: ServerState, call: Call) -> Reply:
     return ["master", 0, []]
 
-
-@command("lastsave")
-def lastsave(state: ServerState, call: Call) -> Reply:
-    return engine.word("started_ms") // 1000

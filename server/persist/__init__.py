@@ -1,0 +1,1 @@
+"""Saving and loading: who asks, what is known of it, how files get their names."""

@@ -1,0 +1,256 @@
+"""The persistence process: loads dump.rdb at the start and writes it from cuts, beside the running workers.
+
+Started by the supervisor, one of it, on the slot behind the workers'. It forks nothing and holds no lock longer than a cut. Asked to
+save by the supervisor (SAVE, BGSAVE, SHUTDOWN, DEBUG RELOAD) and by its own clock (the setting `save`). A stop while a save runs
+cancels the save.
+
+When it is killed, the running save fails and is reported by its heir, which first ends the snapshot that was left running; a half
+loaded dataset is never served: the heir loads anew.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import Any
+
+from shoal import engine, log
+from shoal.engine import EngineError
+from shoal.persist import state as save_state
+from shoal.workers.child import Child
+
+COMPRESS, CHECKSUM, AOF_BASE, DEEP, DROP_EXPIRED = 1, 2, 4, 8, 16
+"""Flags of engine.rdb_save and engine.rdb_load."""
+
+_TICK_SECONDS = 0.1
+_RETRY_SECONDS = 5
+"""After a failed save, so long until the next try by a save point (as Redis)."""
+_LAZY_ITEMS = 20000
+
+
+class LoadError(Exception):
+    """The dataset cannot be loaded; the server must not start."""
+
+
+class Persistence:
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.config = child.config
+        self.state = save_state.read()
+        self.last_try = 0.0
+
+    def run(self) -> None:
+        child = self.child
+        child.control.settimeout(0)
+        engine.worker_start(child.slot, engine.KIND_PERSISTENCE)
+        engine.snapshot_abandon()
+        if self.state.saving_since:
+            self.finish(False, "the persistence process died")
+        if not engine.word("serving"):
+            self.start()
+        child.tell({"op": "ready", "slot": child.slot})
+        while not child.stopping:
+            select.select([child.control], [], [], _TICK_SECONDS)
+            for message, _ in child.take():
+                self.handle(message)
+            self.config.refresh()
+            self.by_the_clock()
+            engine.lazy_step(_LAZY_ITEMS)
+        engine.worker_end()
+
+    # --- loading
+
+    def start(self) -> None:
+        """The first persistence process of an instance decides what is served."""
+        kept = engine.word("kept_memory")
+        self.state = save_state.SaveState(last_save=int(time.time()))
+        if kept:
+            # What has changed since the last save is not known any more: a save point will save it.
+            self.state.dirty_at_save = -1
+            self.state.publish()
+        else:
+            try:
+                self.load()
+            except LoadError as e:
+                log.warning(f"{e}")
+                self.child.tell({"op": "load_failed", "error": "Fatal error loading the DB, check server logs. Exiting."})
+                while True:
+                    select.select([self.child.control], [], [])
+                    if any(m["op"] == "stop" for m, _ in self.child.take()):
+                        os._exit(0)
+        self.child.tell({"op": "loaded"})
+
+    def path(self) -> str:
+        return os.path.join(os.fsdecode(self.config["dir"].encode("latin-1")), self.config["dbfilename"])
+
+    def load(self) -> None:
+        """Read dump.rdb, if there is one, into the empty keyspace."""
+        try:
+            fd = os.open(self.path(), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            self.state.publish()
+            return
+        except OSError as e:
+            raise LoadError(f"Fatal error: can't open the RDB file {self.path()} for reading: {e.strerror}") from None
+        began = time.monotonic()
+        size = os.fstat(fd).st_size
+        self.state.loading_since, self.state.loading_bytes = time.time(), size
+        self.state.publish()
+        engine.progress_begin(size)
+        flags = DROP_EXPIRED | (CHECKSUM if self.config["rdbchecksum"] else 0)
+        flags |= DEEP if self.config["sanitize-dump-payload"] == "yes" else 0
+        try:
+            found = engine.rdb_load(fd, flags)
+        except EngineError as e:
+            raise LoadError(
+                f"The RDB file {self.path()} cannot be loaded: {e}. It was not changed. redis-check-rdb tells more; "
+                "put a good copy in its place, or move it away to start empty."
+            ) from None
+        finally:
+            os.close(fd)
+            self.state.loading_since = 0.0
+        self.state.loaded_keys, self.state.loaded_expired = found.keys, found.expired
+        self.state.dirty_at_save = engine.stats().get("dirty", 0)
+        self.state.publish()
+        log.notice(f"Done loading RDB, keys loaded: {found.keys}, keys expired: {found.expired}.")
+        log.notice(f"DB loaded from disk: {time.monotonic() - began:.3f} seconds")
+
+    # --- saving
+
+    def save(self) -> str:
+        """Write dump.rdb; "" or what went wrong."""
+        problem = self.begin()
+        return problem or self.write()
+
+    def begin(self) -> str:
+        """Take the cut."""
+        engine.set_word("save_cancel", 0)
+        self.last_try = time.monotonic()
+        try:
+            engine.snapshot_begin(self.config["snapshot-preimage-limit"], self.config["dir"])
+        except EngineError as e:
+            return self.finish(False, str(e))
+        cut = engine.snapshot()
+        self.dirty_at_cut = cut.dirty
+        self.state.saving_since, self.state.cut_us = time.time(), cut.cut_us
+        self.state.publish()
+        return ""
+
+    def write(self) -> str:
+        """From the cut to dump.rdb: a temporary file, fsync, rename, fsync of the folder."""
+        folder = os.path.dirname(self.path()) or "."
+        temporary = os.path.join(folder, f"temp-{os.getpid()}.rdb")
+        flags = (COMPRESS if self.config["rdbcompression"] else 0) | (CHECKSUM if self.config["rdbchecksum"] else 0)
+        problem = ""
+        fd = -1
+        try:
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+            try:
+                engine.rdb_save(fd, flags)
+            finally:
+                self.state.last_cow_bytes = engine.snapshot().preimage_bytes
+                engine.snapshot_end()
+            os.fsync(fd)
+            os.close(fd)
+            fd = -1
+            os.rename(temporary, self.path())
+            _sync_folder(folder)
+        except EngineError as e:
+            problem = f"Write error saving DB on disk: {e}"
+        except OSError as e:
+            problem = f"Error saving DB on disk: {e.strerror}"
+        finally:
+            if fd >= 0:
+                os.close(fd)
+            engine.snapshot_abandon()
+            if problem:
+                _remove(temporary)
+        return self.finish(not problem, problem)
+
+    def finish(self, ok: bool, problem: str) -> str:
+        state = self.state
+        if state.saving_since:
+            state.last_seconds = int(time.time() - state.saving_since)
+        state.saving_since, state.last_ok = 0.0, ok
+        if ok:
+            state.last_save, state.saves, state.dirty_at_save = int(time.time()), state.saves + 1, self.dirty_at_cut
+            log.notice("DB saved on disk")
+        else:
+            log.warning(f"Background saving error: {problem}")
+        error = engine.word("write_error")
+        refuse = not ok and self.config["stop-writes-on-bgsave-error"]
+        engine.set_word("write_error", (error | 1) if refuse else (error & ~1))
+        state.publish()
+        return problem
+
+    def by_the_clock(self) -> None:
+        """The setting `save`."""
+        if not engine.word("serving") or self.child.stopping:
+            return
+        changes = self.state.changes()
+        elapsed = time.time() - self.state.last_save
+        may_try = self.state.last_ok or time.monotonic() - self.last_try > _RETRY_SECONDS
+        for seconds, needed in self.config["save"]:
+            if changes >= needed and elapsed > seconds and may_try:
+                log.notice(f"{needed} changes in {seconds} seconds. Saving...")
+                self.child.tell({"op": "saving", "on": True})
+                if not self.begin():
+                    self.write()
+                self.child.tell({"op": "saving", "on": False})
+                return
+
+    # --- what others ask for
+
+    def handle(self, message: dict[str, Any]) -> None:
+        match message.get("op"):
+            case "stop":
+                self.child.stopping = True
+            case "save":
+                error = self.begin()
+                if message.get("wait"):
+                    error = error or self.write()
+                    self.answer(message, error)
+                else:
+                    self.answer(message, error)
+                    if not error:
+                        self.write()
+                self.child.tell({"op": "saving", "on": False})
+            case "reload":
+                self.answer(message, self.reload(message))
+                self.child.tell({"op": "saving", "on": False})
+
+    def answer(self, message: dict[str, Any], error: str) -> None:
+        self.child.tell({"op": "answer", "to": message["token"], "error": error})
+
+    def reload(self, message: dict[str, Any]) -> str:
+        """DEBUG RELOAD: save, empty, load. The supervisor has paused the clients."""
+        if message["save"] and (problem := self.save()):
+            return f"Error trying to save the DB: {problem}"
+        if message["flush"]:
+            engine.flush_all()
+        try:
+            self.load()
+        except LoadError as e:
+            log.warning(str(e))
+            return "Error trying to load the RDB dump, check server logs"
+        return ""
+
+
+def _remove(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _sync_folder(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def main(child: Child) -> None:
+    Persistence(child).run()
