@@ -130,7 +130,8 @@ void engine_instance_end(int clean)
     WORD(grow_failed, 0) WORD(pages_total, 0) WORD(pages_used, 0) WORD(pages_free, 0) WORD(next_client_id, 0) WORD(workers, 0)        \
     WORD(databases, 0) WORD(clients_max, 0) WORD(write_error, 1) WORD(slow_first, 1) WORD(slow_next, 0) WORD(latency_next, 0)   \
     WORD(progress_done, 0) WORD(progress_total, 0) WORD(preimg_next, 0)   \
-    WORD(progress_done, 0) WORD(save_cancel, 1) WORD(kept_memory, 1) WORD(progress_total, 0) WORD(preimg_next, 0)
+    WORD(progress_done, 0) WORD(save_cancel, 1) WORD(kept_memory, 1) WORD(progress_total, 0) WORD(preimg_next, 0)   \
+    WORD(progress_done, 0) WORD(save_cancel, 1) WORD(kept_memory, 1) WORD(loaded, 1) WORD(progress_total, 0) WORD(preimg_next, 0)
 
 int64_t engine_word(const char *name)
 {
@@ -153,6 +154,8 @@ int engine_set_word(const char *name, int64_t value)
         atomic_store(&h->clean, (uint32_t)value);
     else if (strcmp(name, "save_cancel") == 0)
         atomic_store(&h->save_cancel, (uint32_t)value);
+    else if (strcmp(name, "loaded") == 0)
+        atomic_store(&h->loaded, (uint32_t)value);
     else if (strcmp(name, "kept_memory") == 0)
         atomic_store(&h->kept_memory, (uint32_t)value);
     else if (strcmp(name, "write_error") == 0)

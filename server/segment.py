@@ -195,7 +195,7 @@ def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: b
         engine.segment_unmap()
         os.close(fd)
         return None
-    if not engine.word("clean") and not engine.word("serving"):
+    if not engine.word("loaded"):
         log.warning("The last instance was killed before its dataset was loaded; its memory is not taken over")
         engine.segment_unmap()
         os.close(fd)

@@ -109,8 +109,8 @@ _section(
     Setting(
         "keep-memory",
         Bool(),
-        _YES,
-        "After kill -9 of the whole server, the next start takes over the dataset from shared memory instead of loading it.",
+        _NO,
+        "A clean stop leaves the dataset in shared memory for the next start, which serves it at once. After kill -9 it does so anyhow.",
         fixed=True,
         ours=True,
     ),

@@ -353,6 +353,7 @@ class Supervisor:
                     self._final_save()
             case "loaded":
                 self.loaded = True
+                engine.set_word("loaded", 1)
                 self._announce()
             case "load_failed":
                 self._stop(message["error"])
@@ -558,7 +559,7 @@ class Supervisor:
         engine.set_word("serving", 0)
         engine.instance_end(not self.failure)
         if self.segment is not None:
-            self.segment.end(keep=self.config["keep-memory"] and self.loaded)
+            self.segment.end(keep=self.loaded and (bool(self.failure) or self.config["keep-memory"]))
 
 
 def _kept(old: list[sockets.Listener], wanted: list[str], port: int) -> tuple[list[sockets.Listener], list[str]]:

@@ -128,7 +128,7 @@ class Persistence:
         engine.set_word("save_cancel", 0)
         self.last_try = time.monotonic()
         try:
-            engine.snapshot_begin(self.config["snapshot-preimage-limit"], self.config["dir"])
+            engine.snapshot_begin(self.config["snapshot-preimage-memory"], self.config["dir"])
         except EngineError as e:
             return self.finish(False, str(e))
         cut = engine.snapshot()

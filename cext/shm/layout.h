@@ -123,6 +123,8 @@ struct seg_header {
     _Atomic uint32_t monitors;         /* connections in MONITOR, of all workers */
     _Atomic uint32_t pad3;
     _Atomic uint32_t save_cancel; /* 1 = the running save gives up */
+    _Atomic uint32_t loaded;      /* 1 = the dataset is whole: a later instance may take it over */
+    uint32_t pad_l;
     _Atomic uint32_t kept_memory; /* 1 = this instance took over the memory of an earlier one */
     _Atomic uint64_t progress_done, progress_total; /* of the running save (keys) or load (bytes) */
     _Atomic uint64_t deaths[8];        /* unexpected deaths by process kind */

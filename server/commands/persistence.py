@@ -32,7 +32,7 @@ def bgsave(state: ServerState, call: Call) -> Reply:
     if words not in ([], ["schedule"]):
         raise CommandError("syntax error")
     ask(state, {"op": "save", "wait": False})
-    return Status(b"Background saving started")
+    return Status("Background saving started")
 
 
 @command("lastsave")

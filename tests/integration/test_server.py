@@ -176,15 +176,6 @@ def test_children_end_with_a_killed_supervisor_and_memory_stays(start_server: St
     assert second.client().mget([f"key:{i}" for i in range(1000)]) == [str(i) for i in range(1000)]
 
 
-def test_keep_memory_no_begins_empty(start_server: StartServer) -> None:
-    first = start_server()
-    first.client().set("a", "1")
-    first.close_clients()
-    first.stop(signal.SIGKILL)
-    second = start_server("--keep-memory", "no", folder=first.folder, port=first.port)
-    assert second.client().dbsize() == 0
-
-
 def test_admin_tool(shoal: ShoalServer) -> None:
     tool = [sys.executable, "-m", "shoal.cli", "-p", str(shoal.port)]
     done = subprocess.run([*tool, "status"], capture_output=True, text=True, timeout=20)

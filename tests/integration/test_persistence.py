@@ -1,0 +1,305 @@
+"""Snapshots and restarts over the socket: SAVE, BGSAVE, save points, loading, DEBUG RELOAD, memory taken over, disks that fail."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from conftest import ShoalServer, StartServer, free_port, wait_until
+
+SOME = {
+    "text": "a value",
+    "number": "12345",
+    "negative": "-9223372036854775808",
+    "long": "abcdefgh" * 5000,
+    "binary": "".join(chr(i) for i in range(128)),
+    "empty": "",
+}
+
+
+def digest(client: Any) -> str:
+    return str(client.execute_command("DEBUG", "DIGEST"))
+
+
+def fill(client: Any) -> None:
+    client.mset(SOME)
+    client.set("fleeting", "x", px=10_000_000)
+    client.rpush("list", *range(300))
+    client.hset("hash", mapping={f"field:{i}": f"value:{i}" for i in range(300)})
+    client.rpush("short list", "a", "b", "c")
+    client.hset("small hash", mapping={"a": "1", "b": "2"})
+    other = client.client()
+    other.execute_command("SELECT", 9)
+    other.set("in another database", "y")
+    other.close()
+
+
+def children(server: ShoalServer) -> dict[str, int]:
+    found = {}
+    for pid in Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split():
+        name = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode().removeprefix("shoal: ")
+        found[name] = int(pid)
+    return found
+
+
+def kill_all(server: ShoalServer) -> None:
+    pids = [server.pid, *children(server).values()]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    server.process.wait()
+
+
+def test_a_clean_stop_saves_and_the_next_start_loads(start_server: StartServer) -> None:
+    first = start_server("--save", "3600 1")
+    fill(first.client())
+    before, expires = digest(first.client()), first.client().pexpiretime("fleeting")
+    first.close_clients()
+    assert first.stop() == 0
+    assert not (first.folder / "shoal.segment").exists()
+    second = start_server(folder=first.folder)
+    assert digest(second.client()) == before
+    assert second.client().pexpiretime("fleeting") == expires
+    assert second.client().lrange("list", 0, -1) == [str(i) for i in range(300)]
+    assert second.client().info("persistence")["rdb_last_load_keys_loaded"] == len(SOME) + 6
+
+
+def test_shutdown_nosave_saves_nothing(start_server: StartServer) -> None:
+    server = start_server("--save", "3600 1")
+    server.client().set("a", "1")
+    with pytest.raises(redis.ConnectionError):
+        server.client().execute_command("SHUTDOWN", "NOSAVE")
+    server.process.wait(20)
+    assert not (server.folder / "dump.rdb").exists()
+
+
+def test_save_bgsave_and_lastsave(start_server: StartServer) -> None:
+    server = start_server("--save", "")
+    client = server.client()
+    fill(client)
+    assert client.info("persistence")["rdb_changes_since_last_save"] > 0
+    assert client.save()
+    info = client.info("persistence")
+    assert info["rdb_changes_since_last_save"] == 0
+    assert info["rdb_saves"] == 1
+    assert abs(client.execute_command("LASTSAVE") - time.time()) < 5
+    client.set("more", "x")
+    assert client.execute_command("BGSAVE") in (True, "Background saving started")
+    wait_until(lambda: client.info("persistence")["rdb_saves"] == 2, what="the second save")
+    with pytest.raises(redis.ResponseError, match="syntax error"):
+        client.execute_command("BGSAVE", "LATER")
+
+
+@pytest.mark.parametrize("compression", ["yes", "no"])
+def test_redis_server_loads_our_file_and_we_load_its(start_server: StartServer, tmp_path: Path, compression: str) -> None:
+    ours = start_server("--rdbcompression", compression)
+    fill(ours.client())
+    ours.client().save()
+    checked = subprocess.run(["redis-check-rdb", ours.folder / "dump.rdb"], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    shutil.copy(ours.folder / "dump.rdb", theirs / "dump.rdb")
+    port = free_port()
+    process = subprocess.Popen(
+        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(theirs), "--enable-debug-command", "yes"],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        client = redis.Redis("127.0.0.1", port, decode_responses=True)
+
+        def loaded() -> bool:
+            try:
+                return bool(client.ping())
+            except (redis.ConnectionError, redis.BusyLoadingError):
+                return False
+
+        wait_until(loaded)
+        assert digest(client) == digest(ours.client())
+        client.set("from the other side", "z")
+        client.save()
+        expected = digest(client)
+        client.close()
+    finally:
+        process.terminate()
+        process.wait(20)
+    back = tmp_path / "back"
+    back.mkdir()
+    shutil.copy(theirs / "dump.rdb", back / "dump.rdb")
+    again = start_server(folder=back)
+    assert digest(again.client()) == expected
+
+
+def test_save_points(start_server: StartServer) -> None:
+    server = start_server("--save", "1 10")
+    client = server.client()
+    saves = client.info("persistence")["rdb_saves"]
+    for i in range(20):
+        client.set(f"k{i}", "v")
+    wait_until(lambda: client.info("persistence")["rdb_saves"] > saves, 15, "a save by the clock")
+
+
+def test_debug_reload_keeps_everything(start_server: StartServer) -> None:
+    client = start_server().client()
+    fill(client)
+    before = digest(client)
+    assert client.execute_command("DEBUG", "RELOAD")
+    assert digest(client) == before
+    client.set("not saved", "x")
+    client.execute_command("DEBUG", "RELOAD", "NOSAVE")
+    assert digest(client) == before
+
+
+def test_a_damaged_file_is_refused_and_left_alone(start_server: StartServer) -> None:
+    first = start_server("--save", "3600 1")
+    fill(first.client())
+    first.close_clients()
+    first.stop()
+    path = first.folder / "dump.rdb"
+    good = path.read_bytes()
+    random.seed(7)
+    for damaged in (good[: len(good) // 2], good[:40] + bytes([good[40] ^ 0x55]) + good[41:], b"nonsense" + good, good[:-3]):
+        path.write_bytes(damaged)
+        server = start_server(folder=first.folder, wait=False)
+        assert server.process.wait(20) == 1
+        assert "cannot be loaded" in server.log()
+        assert path.read_bytes() == damaged
+    path.write_bytes(good)
+    assert start_server(folder=first.folder).client().get("text") == "a value"
+
+
+def test_clients_are_told_while_loading(start_server: StartServer) -> None:
+    server = start_server()
+    client = server.client()
+    for i in range(200):
+        client.mset({f"key:{i}:{j}": "x" * 500 for j in range(500)})
+    server.close_clients()
+    server.stop()
+    port = free_port()
+    second = start_server("--save", "", folder=server.folder, port=port, wait=False)
+    answers = set()
+
+    def ask() -> bool:
+        try:
+            with redis.Redis("127.0.0.1", port) as c:
+                c.get("key:0:0")
+                return True
+        except redis.BusyLoadingError:
+            answers.add("loading")
+        except redis.ConnectionError:
+            pass
+        return False
+
+    wait_until(ask, 30)
+    assert answers == {"loading"}
+    assert second.client().dbsize() == 100_000
+
+
+def test_killed_all_at_once_the_dataset_is_there_again(start_server: StartServer) -> None:
+    server = start_server("--save", "")
+    fill(server.client())
+    before = digest(server.client())
+    server.close_clients()
+    kill_all(server)
+    again = start_server("--save", "", folder=server.folder)
+    assert digest(again.client()) == before
+    again.close_clients()
+    kill_all(again)
+    third = start_server("--save", "", folder=server.folder)
+    assert digest(third.client()) == before
+
+
+def test_keep_memory_outlives_a_clean_stop(start_server: StartServer) -> None:
+    server = start_server("--save", "", "--keep-memory", "yes")
+    fill(server.client())
+    before = digest(server.client())
+    server.close_clients()
+    assert server.stop() == 0
+    again = start_server("--save", "", "--keep-memory", "yes", folder=server.folder)
+    assert digest(again.client()) == before
+
+
+def test_killed_under_load_no_acknowledged_write_is_lost(start_server: StartServer) -> None:
+    """Clients journal what was acknowledged; everything is killed at a random moment; each key is at or after its last acknowledged value."""
+    folder = None
+    acknowledged: dict[int, int] = {}
+    for round_ in range(3):
+        server = start_server("--save", "", folder=folder)
+        folder = server.folder
+        reader = server.client()
+        for key, value in acknowledged.items():
+            found = int(reader.get(f"counter:{key}") or 0)
+            assert value <= found <= value + 1, (round_, key)
+
+        def write(key: int, server: ShoalServer = server) -> None:
+            client = server.client()
+            value = int(client.get(f"counter:{key}") or 0)
+            try:
+                while True:
+                    value += 1
+                    client.set(f"counter:{key}", value)
+                    acknowledged[key] = value
+            except redis.ConnectionError:
+                return
+
+        threads = [threading.Thread(target=write, args=(key,)) for key in range(6)]
+        for t in threads:
+            t.start()
+        time.sleep(0.5 + random.random())
+        kill_all(server)
+        for t in threads:
+            t.join(20)
+        server.close_clients()
+    assert len(acknowledged) == 6
+
+
+def test_the_persistence_process_killed_in_a_save(start_server: StartServer) -> None:
+    server = start_server("--save", "")
+    client = server.client()
+    for i in range(100):
+        client.mset({f"key:{i}:{j}": "x" * 500 for j in range(500)})
+    client.save()
+    good = (server.folder / "dump.rdb").read_bytes()
+    client.execute_command("BGSAVE")
+    pid = children(server)["persistence"]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: children(server).get("persistence", pid) != pid, what="its heir")
+    assert (server.folder / "dump.rdb").read_bytes() == good or client.info("persistence")["rdb_saves"] >= 1
+    client.set("after", "1")
+
+    def saved() -> bool:
+        try:
+            return bool(client.save())
+        except redis.ResponseError:
+            return False
+
+    wait_until(saved, 15, "a save by the heir")
+    assert not list(server.folder.glob("temp-*.rdb")) or len(list(server.folder.glob("temp-*.rdb"))) == 1
+    server.close_clients()
+    assert server.stop() == 0
+
+
+def test_a_save_that_fails_refuses_writes_until_one_succeeds(start_server: StartServer) -> None:
+    server = start_server("--save", "3600 1")
+    client = server.client()
+    client.set("a", "1")
+    target = server.folder / "dump.rdb"
+    target.mkdir()  # rename onto a folder fails, also for root
+    with pytest.raises(redis.ResponseError):
+        client.save()
+    with pytest.raises(redis.ResponseError, match="MISCONF"):
+        client.set("a", "2")
+    assert client.get("a") == "1"
+    assert client.info("persistence")["rdb_last_bgsave_status"] == "err"
+    target.rmdir()
+    client.save()
+    assert client.set("a", "3")
+    assert client.info("persistence")["rdb_last_bgsave_status"] == "ok"
