@@ -128,9 +128,7 @@ void engine_instance_end(int clean)
     WORD(serving, 1) WORD(clean, 1) WORD(generation, 0) WORD(clients_paused, 0) WORD(pause_until_ms, 0) WORD(started_ms, 0)           \
     WORD(created_ms, 0) WORD(lsn, 0) WORD(log_enabled, 0) WORD(cow_active, 0) WORD(arena_committed, 0) WORD(arena_size, 0)            \
     WORD(grow_failed, 0) WORD(pages_total, 0) WORD(pages_used, 0) WORD(pages_free, 0) WORD(next_client_id, 0) WORD(workers, 0)        \
-    WORD(databases, 0) WORD(clients_max, 0) WORD(write_error, 1) WORD(slow_first, 1) WORD(slow_next, 0) WORD(latency_next, 0)   \
-    WORD(progress_done, 0) WORD(progress_total, 0) WORD(preimg_next, 0)   \
-    WORD(progress_done, 0) WORD(save_cancel, 1) WORD(kept_memory, 1) WORD(progress_total, 0) WORD(preimg_next, 0)   \
+    WORD(databases, 0) WORD(clients_max, 0) WORD(write_error, 1) WORD(slow_first, 1) WORD(slow_next, 0) WORD(latency_next, 0)       \
     WORD(progress_done, 0) WORD(save_cancel, 1) WORD(kept_memory, 1) WORD(loaded, 1) WORD(progress_total, 0) WORD(preimg_next, 0)
 
 int64_t engine_word(const char *name)

@@ -47,17 +47,9 @@ void engine_instance_end(int clean);
 
 /* Words of the segment's header by name: serving, clean, generation, clients_paused, pause_until_ms, started_ms, created_ms, lsn,
  * log_enabled, cow_active, arena_committed, arena_size, grow_failed, pages_total, pages_used, pages_free, next_client_id,
-<<<<<<< HEAD
-<<<<<<< HEAD
- * workers, databases, clients_max, deaths.<kind>, write_error (MISCONF: 1 = the last save failed, 2 = the log cannot be written),
- * slowlog_first (ids below are forgotten), slow_next and latency_next (id of the next slow command and latency event). INT64_MIN: there is no such word. */
-=======
- * workers, databases, clients_max, progress_done, progress_total, save_cancel, kept_memory, deaths.<kind>, write_error (MISCONF: 1 = the last save failed, 2 = the log cannot be written),
-=======
- * workers, databases, clients_max, progress_done, progress_total, save_cancel, kept_memory, loaded, deaths.<kind>, write_error (MISCONF: 1 = the last save failed, 2 = the log cannot be written),
->>>>>>> a88a7d6 (tests: saving, loading, taking over memory)
- * slowlog_first (ids below are forgotten). INT64_MIN: there is no such word. */
->>>>>>> 880b032 (persistence: SAVE, BGSAVE, loading at the start, save points, the memory of a killed instance taken over)
+ * workers, databases, clients_max, progress_done, progress_total, save_cancel, kept_memory, loaded, deaths.<kind>, write_error
+ * (MISCONF: 1 = the last save failed, 2 = the log cannot be written), slowlog_first (ids below are forgotten), slow_next and
+ * latency_next (id of the next slow command and latency event). INT64_MIN: there is no such word. */
 int64_t engine_word(const char *name);
 /* 0, or -1: no such word, or it is not to be set. Words that may be set: serving, clean, write_error, slowlog_first,
  * save_cancel, kept_memory, loaded. */
