@@ -176,6 +176,14 @@ def open_segment(record: Record, parameters: Parameters, keep_memory: bool) -> S
     return _create(record, parameters)
 
 
+def begin_anew(old: Segment, parameters: Parameters) -> Segment:
+    """A new segment in place of one that cannot be trusted."""
+    engine.segment_unmap()
+    os.close(old.fd)
+    posix_ipc.unlink_shared_memory(old.name)
+    return _create(old.record, parameters)
+
+
 def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: bool) -> Segment | None:
     """What a killed instance left is newer than any file, so it is taken whatever `keep-memory` says; what a clean stop left only
     if it is to be kept."""

@@ -113,6 +113,13 @@ class Supervisor:
         parameters = segment.Parameters(values["databases"], self.workers, max(values["maxclients"], _CLIENTS_MIN))
         self.segment = segment.open_segment(record, parameters, values["keep-memory"])
         repaired = engine.instance_begin(secrets.token_hex(20), self.workers)
+        if self.segment.kept:
+            try:
+                engine.check()
+            except engine.EngineError as e:
+                log.warning(f"The memory that the last instance left is damaged ({e}); it is dropped, and the files are loaded")
+                self.segment = segment.begin_anew(self.segment, parameters)
+                engine.instance_begin(secrets.token_hex(20), self.workers)
         engine.set_word("kept_memory", int(self.segment.kept))
         if self.segment.kept:
             keys = sum(engine.db_size(db) for db in range(values["databases"]))
