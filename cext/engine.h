@@ -32,8 +32,9 @@ int engine_segment_grow(void);
 int engine_grow_wait(uint32_t ms);
 /* Commits the log rings (before the AOF is switched on). -1: shared memory is full. */
 int engine_commit_rings(void);
-/* Checks the page map and the free lists; takes all stripes. 0, or -1 and what is wrong. */
-int engine_check(char *err, size_t errlen);
+/* Checks the page map and the free lists, and with `keys` every key of every table (seconds for millions of keys); holds all stripes
+ * meanwhile. 0, or -1 and what is wrong. */
+int engine_check(int keys, char *err, size_t errlen);
 
 /* ---- the instance (supervisor, before it forks) ---- */
 /* A new instance begins to serve from the mapped segment: takes slot 0, sets run_id (40 hex digits) and start time, counts the

@@ -76,9 +76,10 @@ def grow_wait(ms: int) -> bool:
     return bool(lib.engine_grow_wait(ms))
 
 
-def check() -> None:
+def check(keys: bool = True) -> None:
+    """Integrity of the arena, and of every key. Raises EngineError with what is wrong."""
     err = ffi.new("char[]", _ERR_LEN)
-    _check(lib.engine_check(err, _ERR_LEN), err)
+    _check(lib.engine_check(int(keys), err, _ERR_LEN), err)
 
 
 def commit_rings() -> bool:

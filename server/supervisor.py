@@ -115,7 +115,7 @@ class Supervisor:
         repaired = engine.instance_begin(secrets.token_hex(20), self.workers)
         if self.segment.kept:
             try:
-                engine.check()
+                engine.check(keys=False)
             except engine.EngineError as e:
                 log.warning(f"The memory that the last instance left is damaged ({e}); it is dropped, and the files are loaded")
                 self.segment = segment.begin_anew(self.segment, parameters)
