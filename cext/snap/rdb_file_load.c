@@ -116,10 +116,6 @@ static enum step load_key(struct loader *l, unsigned type, const char **why)
     struct key k = key_make((struct slice){copy, name.n}, l->db);
     struct txn *t = &my_txn;
     bool over = l->expire_ms >= 0 && l->expire_ms < ks_now_ms() && (l->flags & RDB_FILE_IGNORE_EXPIRED);
-    if (over) {
-        l->info->expired++;
-        return rdb_skip_object(&l->in, type) ? STEP_MORE : STEP_BAD;
-    }
     /* the arena is committed ahead of need; a load may outrun that */
     if (!segment_wait_room((uint64_t)(l->in.end - l->in.p) + name.n, 10000)) {
         *why = "no memory for it: make maxmemory or /dev/shm larger";
@@ -134,9 +130,10 @@ static enum step load_key(struct loader *l, unsigned type, const char **why)
     }
     struct entry *e = NULL;
     enum rdb_result r = rdb_load_object(&l->in, type, t, &k, &e);
-    if (r != RDB_LOADED) {
+    if (r != RDB_LOADED || over) { /* what is over was read only to get past it */
         txn_abort(t);
-        return r == RDB_IS_EMPTY ? STEP_MORE : STEP_BAD;
+        if (r == RDB_LOADED) l->info->expired++;
+        return r != RDB_IS_BAD ? STEP_MORE : STEP_BAD;
     }
     if (l->expire_ms >= 0) e = ks_set_expire(t, &k, e, l->expire_ms);
     if (l->idle_s >= 0) store_access_clock(&e->access, (uint32_t)(ks_now_ms() / 1000 - l->idle_s) & 0xffffff);

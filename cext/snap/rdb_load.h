@@ -22,9 +22,6 @@ bool rdb_type_known(unsigned type);
  * open transaction. *e (may be NULL) is the new entry. Scratch memory used on the way is given back. */
 enum rdb_result rdb_load_object(struct rdb_in *in, unsigned type, struct txn *t, const struct key *k, struct entry **e);
 
-/* Reads over a value without keeping it; false: bad. */
-bool rdb_skip_object(struct rdb_in *in, unsigned type);
-
 /* ---- one file per type: builds the value in the arena ---- */
 struct rdb_value {
     enum obj_type type;
