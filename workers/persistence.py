@@ -208,17 +208,17 @@ class Persistence:
                 self.child.stopping = True
             case "save":
                 error = self.begin()
-                if message.get("wait"):
-                    error = error or self.write()
+                if not message["wait"]:
                     self.answer(message, error)
-                else:
+                if not error:
+                    error = self.write()
+                self.child.tell({"op": "saving", "on": False})  # before the answer: who gets it may save again at once
+                if message["wait"]:
                     self.answer(message, error)
-                    if not error:
-                        self.write()
-                self.child.tell({"op": "saving", "on": False})
             case "reload":
-                self.answer(message, self.reload(message))
+                error = self.reload(message)
                 self.child.tell({"op": "saving", "on": False})
+                self.answer(message, error)
 
     def answer(self, message: dict[str, Any], error: str) -> None:
         self.child.tell({"op": "answer", "to": message["token"], "error": error})

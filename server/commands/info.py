@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from shoal import REDIS_VERSION, __version__, engine
 from shoal.commands.client import FLAG_BLOCKED, FLAG_PUBSUB, FLAG_TRACKING, memory_of
-from shoal.persist import state as save_state
 from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import Call
+from shoal.persist import state as save_state
 from shoal.replies import Reply, Verbatim
 
 Field = tuple[str, object]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from shoal import engine
 from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import NO_REPLY, Call
