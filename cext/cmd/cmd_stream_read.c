@@ -7,6 +7,7 @@
  * A command that may wait and finds nothing waits for its streams (cmd/blocking.h); when one of them gets an entry, or loses its group,
  * the command is carried out again.
  */
+#include "cmd/blocking.h"
 #include "cmd/cmd_stream.h"
 
 struct reading {
@@ -220,6 +221,18 @@ static void serve(struct cmd *c, const struct reading *r, uint32_t i)
         reply_array(c->out, 0);
 }
 
+/* What is run again is the command with the ids that "$" stands for now. A consumer also wants to hear of a key that is gone or is
+ * something else, and of a destroyed group: that ends his waiting with an error. */
+static void wait_for_news(struct cmd *c, bool grouped, const struct reading *r)
+{
+    struct slice *argv = scratch_alloc(c->argc * sizeof *argv);
+    struct cmd again = *c;
+    memcpy(argv, c->argv, c->argc * sizeof *argv);
+    for (uint32_t i = 0; i < r->n && !grouped; i++) argv[r->first + r->n + i] = stream_id_slice(r->at[i].after);
+    again.argv = argv;
+    cmd_block(&again, r->first, r->n, r->timeout_ms, grouped ? UINT64_MAX : UINT64_C(1) << OBJ_STREAM);
+}
+
 static void read_command(struct cmd *c, bool grouped)
 {
     struct reading r = {0};
@@ -238,7 +251,9 @@ static void read_command(struct cmd *c, bool grouped)
         if (!served++) place = reply_later(c->out);
         serve(c, &r, i);
     }
-    if (served && c->out->resp == 2)
+    if (!served && r.blocks && cmd_may_block(c))
+        wait_for_news(c, grouped, &r);
+    else if (served && c->out->resp == 2)
         reply_later_array(c->out, place, served);
     else if (served)
         reply_later_map(c->out, place, served);
