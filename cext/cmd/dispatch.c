@@ -221,7 +221,7 @@ void dispatch_general(struct cmd *c, bool all)
 {
     struct txn *t = c->txn;
     enum plan plan = plan_for(c, all);
-    bool bracket = c->spec->flags & CMD_WRITE && plan != PLAN_FREE;
+    bool bracket = c->spec->flags & (CMD_WRITE | CMD_BLOCKING) && plan != PLAN_FREE; /* XREAD waits: that is written down */
     if (plan == PLAN_FREE) {
         c->spec->handler(c);
         return;
