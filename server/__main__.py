@@ -88,6 +88,7 @@ def run(args: list[str]) -> int:
     status = _information(args)
     if status is not None:
         return status
+    executable = os.path.abspath(sys.argv[0])  # before `dir` changes where we stand
     try:
         call = configfile.command_line(args)
         loaded = configfile.load(call)
@@ -111,10 +112,10 @@ def run(args: list[str]) -> int:
     background = values["daemonize"] and values["supervised"] == "no"
     if background:
         _daemonize()
-    return _serve(call, values, background)
+    return _serve(call, values, background, executable)
 
 
-def _serve(call: configfile.Invocation, values: dict[str, object], background: bool) -> int:
+def _serve(call: configfile.Invocation, values: dict[str, object], background: bool, executable: str) -> int:
     pid = os.getpid()
     log.warning("oO0OoO0OoO0Oo Shoal is starting oO0OoO0OoO0Oo")
     log.warning(f"Redis version={REDIS_VERSION}, bits=64, commit=00000000, modified=0, pid={pid}, just started")
@@ -139,7 +140,7 @@ def _serve(call: configfile.Invocation, values: dict[str, object], background: b
 
         config = Config()
         config.values, config.file = dict(values), call.file
-        return Supervisor(config, os.path.abspath(sys.argv[0])).run()
+        return Supervisor(config, executable).run()
     except StartError as e:
         log.warning(str(e))
         return 1
