@@ -167,6 +167,7 @@ static void expire(struct cmd *c, int64_t unit, int64_t base)
         reply_same(c, c->argc - first, NO_FIELD);
         return;
     }
+    hash_allow_times(c->txn, &h); /* as in Redis, also if no field will get one */
     int8_t *outcome = scratch_alloc(c->argc - first);
     uint64_t set = 0, deleted = 0;
     reply_array(c->out, c->argc - first);
@@ -177,7 +178,10 @@ static void expire(struct cmd *c, int64_t unit, int64_t base)
         deleted += o == DELETED;
         reply_int(c->out, o);
     }
-    if (!set && !deleted) return;
+    if (!set && !deleted) {
+        ks_set_root(c->txn, e, h.enc, h.root);
+        return;
+    }
     c->dirty += set + deleted;
     uint8_t digits[NUM_I64_ROOM];
     struct slice at = {digits, num_from_i64(digits, ms)};

@@ -83,6 +83,8 @@ bool hash_delete(struct txn *t, struct hash *h, struct slice field);
 bool hash_field_expired(int64_t expire_ms);
 /* Lower bound of the fields' times, 0 = none. */
 int64_t hash_earliest(enum encoding enc, shm_off root);
+/* A pack becomes one with places for times. */
+void hash_allow_times(struct txn *t, struct hash *h);
 /* The field must be there; -1 = does not expire any more. */
 void hash_set_expire(struct txn *t, struct hash *h, struct slice field, int64_t expire_ms);
 /* Removes at most `max` fields whose time is over, calling fn for each before, and makes `earliest` exact when none is left. */

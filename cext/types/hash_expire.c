@@ -34,6 +34,11 @@ static void pack_extend(struct txn *t, struct hash *h)
     *h = (struct hash){ENC_LISTPACK_EX, root};
 }
 
+void hash_allow_times(struct txn *t, struct hash *h)
+{
+    if (h->enc == ENC_LISTPACK && h->root) pack_extend(t, h);
+}
+
 static void table_set_expire(struct txn *t, struct hash_root *r, struct slice field, int64_t expire_ms)
 {
     uint64_t hash;
