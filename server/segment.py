@@ -2,7 +2,7 @@
 
 `<dir>/shoal.segment` holds the segment's name and the server's pid as JSON. Its lock (flock) is held by the supervisor and
 inherited by its children, so a second server on the folder is refused for as long as anybody of the first one lives. The
-segment itself is locked likewise, so that `shoal segments` can tell an orphan.
+segment itself is locked likewise, so that `shoal memory list` can tell an orphan.
 """
 
 from __future__ import annotations
