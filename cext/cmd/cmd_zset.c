@@ -98,18 +98,10 @@ static void reply_added(struct cmd *c, uint32_t how, bool processed, double scor
         reply_null(c->out);
 }
 
-void zset_add_pairs(struct cmd *c, uint32_t first, uint32_t how, bool count_changed)
+void zset_add_members(struct cmd *c, const struct zmember *members, uint32_t n, uint32_t how, bool count_changed)
 {
-    uint32_t pairs = (c->argc - first) / 2;
-    double few[8], *scores = pairs <= 8 ? few : scratch_alloc(pairs * sizeof(double)), now = 0;
     uint64_t added = 0, updated = 0, processed = 0;
-    if ((c->argc - first) % 2 || !pairs) {
-        reply_error(c->out, ERR_SYNTAX);
-        return;
-    }
-    if (how && !add_options_fit(c, how, pairs)) return;
-    for (uint32_t i = 0; i < pairs; i++)
-        if (!arg_double(c, first + 2 * i, &scores[i], NULL)) return;
+    double now = 0;
     struct key k = key_for(c, 1);
     struct entry *e = ks_write(c->txn, &k);
     if (wrong_type(c, e, OBJ_ZSET)) return;
@@ -117,10 +109,10 @@ void zset_add_pairs(struct cmd *c, uint32_t first, uint32_t how, bool count_chan
         reply_added(c, how, false, 0, 0);
         return;
     }
-    struct zset z = e ? zset_of(e) : zset_create(c->txn, pairs, c->argv[first + 1].n);
-    if (e) zset_expect(c->txn, &z, pairs);
-    for (uint32_t i = 0; i < pairs; i++) {
-        uint32_t done = zset_add(c->txn, &z, c->argv[first + 2 * i + 1], scores[i], how, &now);
+    struct zset z = e ? zset_of(e) : zset_create(c->txn, n, members[0].name.n);
+    if (e) zset_expect(c->txn, &z, n);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t done = zset_add(c->txn, &z, members[i].name, members[i].score, how, &now);
         if (done & ZADD_NAN) { /* only of INCR, with a single pair: nothing was changed */
             reply_error(c->out, ERR_SCORE_NAN);
             return;
@@ -129,12 +121,29 @@ void zset_add_pairs(struct cmd *c, uint32_t first, uint32_t how, bool count_chan
         updated += (done & ZADD_UPDATED) != 0;
         processed += !(done & ZADD_NOP);
     }
+    zset_store(c, &k, e, &z); /* also without a change: a long row of members may have changed the encoding */
     if (added + updated) {
-        zset_store(c, &k, e, &z);
         cmd_modified(c, &k, 'z', how & ZADD_INCR ? "zincr" : "zadd");
         c->dirty += added + updated - 1;
     }
     reply_added(c, how, processed, now, added + (count_changed ? updated : 0));
+}
+
+/* Pairs of score and member from argv[first] on. */
+static void add_pairs(struct cmd *c, uint32_t first, uint32_t how, bool count_changed)
+{
+    uint32_t pairs = (c->argc - first) / 2;
+    struct zmember few[8], *members = pairs <= 8 ? few : scratch_alloc(pairs * sizeof *members);
+    if ((c->argc - first) % 2 || !pairs) {
+        reply_error(c->out, ERR_SYNTAX);
+        return;
+    }
+    if (how && !add_options_fit(c, how, pairs)) return;
+    for (uint32_t i = 0; i < pairs; i++) {
+        if (!arg_double(c, first + 2 * i, &members[i].score, NULL)) return;
+        members[i].name = c->argv[first + 2 * i + 1];
+    }
+    zset_add_members(c, members, pairs, how, count_changed);
 }
 
 void cmd_zadd(struct cmd *c)
@@ -153,10 +162,10 @@ void cmd_zadd(struct cmd *c)
         how |= words[w].bit;
         changed |= !words[w].bit;
     }
-    zset_add_pairs(c, first, how, changed);
+    add_pairs(c, first, how, changed);
 }
 
-void cmd_zincrby(struct cmd *c) { zset_add_pairs(c, 2, ZADD_INCR, false); }
+void cmd_zincrby(struct cmd *c) { add_pairs(c, 2, ZADD_INCR, false); }
 
 void cmd_zrem(struct cmd *c)
 {

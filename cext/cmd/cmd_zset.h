@@ -14,8 +14,8 @@ bool zset_delete_if_empty(struct cmd *c, const struct key *k, const struct zset 
 /* Members, in order, take the place of whatever is at argv[arg]; none: the key is deleted. Replies how many. */
 void zset_store_result(struct cmd *c, uint32_t arg, const struct zmember *members, uint64_t n, const char *event);
 
-/* ZADD's body from the first score on: argv[first..], pairs. */
-void zset_add_pairs(struct cmd *c, uint32_t first, uint32_t how, bool count_changed);
+/* ZADD's body: adds n >= 1 members to the key in argv[1] as the options (enum zadd) say, and replies. */
+void zset_add_members(struct cmd *c, const struct zmember *members, uint32_t n, uint32_t how, bool count_changed);
 
 /* Replies of members with scores: RESP3 nests pairs, RESP2 is flat. */
 void reply_members_head(struct reply *r, uint64_t n, bool scores);

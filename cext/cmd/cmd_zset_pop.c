@@ -1,5 +1,9 @@
-/* cmd/cmd_zset_pop.c - taking members from the ends of sorted sets: ZPOPMIN, ZPOPMAX, ZMPOP. */
+/* cmd/cmd_zset_pop.c - taking members from the ends of sorted sets: ZPOPMIN, ZPOPMAX, ZMPOP, and BZPOPMIN, BZPOPMAX, BZMPOP, which wait
+ * when there is nothing (cmd/blocking.h). Those for several keys are logged as the ZPOP that they were. */
+#include "cmd/blocking.h"
 #include "cmd/cmd_zset.h"
+
+#define WANTS_ZSET (UINT64_C(1) << OBJ_ZSET)
 
 uint64_t zset_pop(struct cmd *c, const struct key *k, struct entry *e, enum zset_end end, uint64_t n, enum zpop_form form)
 {
@@ -99,19 +103,46 @@ static void log_popped(struct cmd *c, const struct key *k, enum zset_end end, ui
     cmd_propagate(c, 3, argv);
 }
 
-void cmd_zmpop(struct cmd *c)
+/* Pops from the first of the keys that has members; true when it is done, false when none has any. */
+static bool pop_first(struct cmd *c, uint32_t first, uint32_t keys, enum zset_end end, uint64_t n, enum zpop_form form)
+{
+    for (uint32_t i = 0; i < keys; i++) {
+        struct key k = key_for(c, first + i);
+        struct entry *e = ks_write(c->txn, &k);
+        if (wrong_type(c, e, OBJ_ZSET)) return true;
+        if (!e) continue;
+        log_popped(c, &k, end, zset_pop(c, &k, e, end, n, form));
+        return true;
+    }
+    return false;
+}
+
+static void mpop_generic(struct cmd *c, uint32_t at, bool waits)
 {
     uint32_t keys;
     enum zset_end end;
-    int64_t count;
-    if (!mpop_parse(c, 1, &keys, &end, &count)) return;
-    for (uint32_t i = 0; i < keys; i++) {
-        struct key k = key_for(c, 2 + i);
-        struct entry *e = ks_write(c->txn, &k);
-        if (wrong_type(c, e, OBJ_ZSET)) return;
-        if (!e) continue;
-        log_popped(c, &k, end, zset_pop(c, &k, e, end, (uint64_t)count, ZPOP_KEY_PAIRS));
-        return;
-    }
-    reply_null_array(c->out);
+    int64_t count, timeout = 0;
+    if (!mpop_parse(c, at, &keys, &end, &count) || (waits && !arg_timeout(c, 1, &timeout))) return;
+    if (pop_first(c, at + 1, keys, end, (uint64_t)count, ZPOP_KEY_PAIRS)) return;
+    if (waits && cmd_may_block(c))
+        cmd_block(c, at + 1, keys, timeout, WANTS_ZSET);
+    else
+        reply_null_array(c->out);
 }
+
+void cmd_zmpop(struct cmd *c) { mpop_generic(c, 1, false); }
+void cmd_bzmpop(struct cmd *c) { mpop_generic(c, 2, true); }
+
+static void blocking_pop(struct cmd *c, enum zset_end end)
+{
+    int64_t timeout;
+    if (!arg_timeout(c, c->argc - 1, &timeout)) return;
+    if (pop_first(c, 1, c->argc - 2, end, 1, ZPOP_KEY_FLAT)) return;
+    if (cmd_may_block(c))
+        cmd_block(c, 1, c->argc - 2, timeout, WANTS_ZSET);
+    else
+        reply_null_array(c->out);
+}
+
+void cmd_bzpopmin(struct cmd *c) { blocking_pop(c, ZSET_MIN); }
+void cmd_bzpopmax(struct cmd *c) { blocking_pop(c, ZSET_MAX); }

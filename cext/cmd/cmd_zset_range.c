@@ -157,7 +157,6 @@ static void listing_store(struct cmd *c, const struct zset *z, bool there, const
 
 static bool listing_options(struct cmd *c, uint32_t from, bool store, struct listing *l)
 {
-    bool any_kind = l->range.kind == RANGE_AUTO, any_direction = l->direction == DIRECTION_AUTO;
     for (uint32_t i = from; i < c->argc; i++) {
         if (!store && arg_is(c, i, "WITHSCORES")) {
             l->scores = true;
@@ -165,11 +164,11 @@ static bool listing_options(struct cmd *c, uint32_t from, bool store, struct lis
             if (!arg_i64(c, i + 1, &l->offset) || !arg_i64(c, i + 2, &l->count)) return false;
             l->limited = true;
             i += 2;
-        } else if (any_direction && arg_is(c, i, "REV")) {
+        } else if (l->direction == DIRECTION_AUTO && arg_is(c, i, "REV")) {
             l->direction = DIRECTION_DOWN;
-        } else if (any_kind && arg_is(c, i, "BYLEX")) {
+        } else if (l->range.kind == RANGE_AUTO && arg_is(c, i, "BYLEX")) {
             l->range.kind = RANGE_LEX;
-        } else if (any_kind && arg_is(c, i, "BYSCORE")) {
+        } else if (l->range.kind == RANGE_AUTO && arg_is(c, i, "BYSCORE")) {
             l->range.kind = RANGE_SCORE;
         } else {
             reply_error(c->out, ERR_SYNTAX);

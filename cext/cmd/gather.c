@@ -112,16 +112,18 @@ void gather_take_out(struct gather *g, struct gathered *item)
 
 bool scan_options(struct cmd *c, struct scan_args *a)
 {
-    a->pattern = (struct slice){0};
+    a->pattern = SLICE("*");
     a->count = 10;
-    const struct opt rows[] = {{"MATCH", OPT_SLICE, &a->pattern, 1, 0}, {"COUNT", OPT_I64, &a->count, 2, 0}};
-    uint32_t seen = 0;
-    if (!parse_options(c, 3, rows, ARRAY_LEN(rows), &seen)) return false;
-    if (a->count < 1) {
-        reply_error(c->out, ERR_SYNTAX);
-        return false;
+    for (uint32_t i = 3; i < c->argc; i += 2) {
+        bool more = i + 1 < c->argc, count = more && arg_is(c, i, "COUNT");
+        if (count && !arg_i64(c, i + 1, &a->count)) return false;
+        if ((count && a->count < 1) || !(count || (more && arg_is(c, i, "MATCH")))) {
+            reply_error(c->out, ERR_SYNTAX);
+            return false;
+        }
+        if (!count) a->pattern = c->argv[i + 1];
     }
-    a->every = !(seen & 1) || (a->pattern.n == 1 && a->pattern.p[0] == '*');
+    a->every = a->pattern.n == 1 && a->pattern.p[0] == '*';
     return true;
 }
 

@@ -216,7 +216,8 @@ def test_info_is_that_of_redis(wire: Wire, reference: Wire, name: str) -> None:
         assert words(ours[6]) == words(theirs[6])
     if name not in NEWER_KEYS:
         notes = "notes", b"notes"
-        assert without(plain(ours[8]), notes) == without(plain(theirs[8]), notes)
+        specs = [without(plain(reply[8]), notes) for reply in (ours, theirs)]
+        assert sorted(map(repr, specs[0])) == sorted(map(repr, specs[1]))  # in RESP3 a set, whose order the notes have decided
 
 
 def without(value: Any, names: tuple[Any, ...]) -> Any:
