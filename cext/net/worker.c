@@ -52,6 +52,7 @@ static void list_push(struct client **first, struct client **last, struct client
 static void list_take(struct client *c)
 {
     if (c->listed == CLIENT_ON_NONE) return;
+    if (c->listed == CLIENT_ON_PAUSED) client_set_flags(c, 0, CLIENT_FLAG_BLOCKED);
     struct client **first = c->listed == CLIENT_ON_RUNNABLE ? &runnable_first : &held_first;
     struct client **last = c->listed == CLIENT_ON_RUNNABLE ? &runnable_last : &held_last;
     if (c->prev_listed)
@@ -77,6 +78,7 @@ void worker_hold(struct client *c)
     if (c->listed == CLIENT_ON_PAUSED || c->fd < 0) return;
     list_take(c);
     list_push(&held_first, &held_last, c, CLIENT_ON_PAUSED);
+    client_set_flags(c, CLIENT_FLAG_BLOCKED, 0); /* as Redis shows it; it waits for no key, so c->blocked stays NULL */
 }
 
 void client_resume(struct client *c) { worker_run_later(c); }
