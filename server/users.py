@@ -25,7 +25,11 @@ def set_default_password(password: bytes) -> None:
     engine.setting_set("<auth-required>", int(bool(password)))
 
 
-def names() -> list[str]:
+def lines() -> list[str]:
+    """Every user as ACL LIST shows it."""
     data, _version = engine.blob_read(BLOB_USERS)
-    listed = [line.split(b" ")[1].decode() for line in data.splitlines() if line.startswith(b"user ")]
-    return listed or ["default"]
+    return (data or _line("default", b"")).decode("latin-1").splitlines()
+
+
+def names() -> list[str]:
+    return [line.split(" ")[1] for line in lines()]

@@ -294,6 +294,7 @@ def test_pause_write_holds_back_writes_of_all_workers(connect: Connect) -> None:
             other.send("INCR", "k")
         assert all(other.silent(0.1) for other in others)
         assert admin("GET", "k") == b"0"
+        assert sum(row["flags"] == "b" for row in listed(admin)) == len(others), "who is held back is blocked"
     finally:
         assert admin("CLIENT", "UNPAUSE") == OK
     assert sorted(other.read() for other in others) == [1, 2, 3, 4]
