@@ -325,6 +325,7 @@ int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen)
     dispatch_init();
     slow_init();
     dispatch_slow = slow_command;
+    dispatch_event = slow_event;
     if (kind != SLOT_WORKER) return 0;
     guard_arm(); /* test build only: from here on an unannounced store to the arena faults */
     if (worker_init()) {

@@ -1,7 +1,4 @@
 /* cmd/batch.c - executes a batch of one client's commands: cache lines first, then the short way where it is open.
- *
- * Fetching ahead reads the table without its lock: a stale directory or bucket only fetches a useless line. What is dereferenced (the
- * directory) is bounded by the committed arena; a prefetch itself never faults.
  * Locks and deaths: dispatch.h.
  */
 #include <setjmp.h>
@@ -11,6 +8,7 @@
 #include "cmd/monitor.h"
 #include "cmd/propagate.h"
 #include "keyspace/optimistic.h"
+#include "keyspace/prefetch.h"
 
 void batch_add(struct batch *b, const struct slice *argv, uint32_t argc, size_t end)
 {
@@ -23,49 +21,13 @@ void batch_add(struct batch *b, const struct slice *argv, uint32_t argc, size_t 
     __builtin_prefetch(stripe_lock_at(stripe_of(k->hash)), 1);
 }
 
-/* ---- fetching ahead ---- */
-
-static struct bucket *bucket_of(const struct stripe *s, uint64_t hash)
-{
-    struct htable t = s->keys;
-    uint32_t n = *(const volatile uint32_t *)&s->keys.buckets;
-    if (!n) return NULL;
-    t.buckets = n;
-    uint32_t i = ht_index(&t, hash);
-    uint64_t chunk = t.dir;
-    if (n > HT_CHUNK) {
-        uint64_t at = t.dir + 8ull * (i >> HT_CHUNK_BITS), first = seg()->arena_off;
-        uint64_t end = first + atomic_load_explicit(&seg()->arena_committed, memory_order_relaxed);
-        if (at < first || at + 8 > end) return NULL;
-        chunk = *(const volatile uint64_t *)shm_ptr(at & ~7ull);
-    }
-    return (struct bucket *)(void *)(shm_base + chunk) + (i & (HT_CHUNK - 1));
-}
-
 static void fetch_ahead(const struct batch *b, uint32_t db)
 {
-    const struct keyspace *ks = shm_ptr(seg()->keyspace);
-    shm_off off = *(const volatile shm_off *)&ks->tables[db];
-    const struct bucket *buckets[BATCH_MAX];
-    if (!off) return;
-    const struct db_table *table = shm_ptr(off);
+    uint64_t hashes[BATCH_MAX];
+    uint32_t n = 0;
     for (uint32_t i = 0; i < b->count; i++)
-        if (b->commands[i].way != BATCH_GENERAL) __builtin_prefetch(&table->stripes[stripe_of(b->commands[i].hash)]);
-    for (uint32_t i = 0; i < b->count; i++) {
-        const struct batch_command *k = &b->commands[i];
-        buckets[i] = k->way == BATCH_GENERAL ? NULL : bucket_of(&table->stripes[stripe_of(k->hash)], k->hash);
-        if (buckets[i]) __builtin_prefetch(buckets[i]);
-    }
-    uint64_t first = seg()->arena_off, end = first + atomic_load_explicit(&seg()->arena_committed, memory_order_relaxed);
-    for (uint32_t i = 0; i < b->count; i++) {
-        uint64_t at = buckets[i] ? shm_offset(buckets[i]) : 0;
-        if (at < first || at + sizeof(struct bucket) > end) continue;
-        uint32_t m = ht_match(buckets[i], ht_tag(b->commands[i].hash));
-        if (!m) continue;
-        const char *entry = shm_base + ht_slot(buckets[i], (uint32_t)__builtin_ctz(m));
-        __builtin_prefetch(entry);
-        __builtin_prefetch(entry + CACHE_LINE);
-    }
+        if (b->commands[i].way != BATCH_GENERAL) hashes[n++] = b->commands[i].hash;
+    ks_prefetch(db, hashes, n);
 }
 
 /* ---- running ---- */

@@ -9,17 +9,20 @@
 #include <strings.h>
 
 #include "cmd/blocking.h"
+#include "base/clock.h"
 #include "cmd/handlers.h"
 #include "cmd/monitor.h"
 #include "cmd/multi.h"
 #include "cmd/propagate.h"
 #include "keyspace/evict.h"
+#include "keyspace/prefetch.h"
 #include "shm/segment.h"
 
 #define MEMORY_TRIES 64u    /* growth steps that one command waits for */
 #define MEMORY_WAIT_MS 1000u
 
 void (*dispatch_slow)(const struct cmd *c, int64_t ns);
+void (*dispatch_event)(const char *name, int64_t us);
 uint32_t dispatch_ns_left[512];
 uint8_t dispatch_ways[512];
 
@@ -131,11 +134,19 @@ static bool ends_multi(const struct command *s)
     return s->handler == cmd_exec || s->handler == cmd_discard || s->handler == cmd_reset || s->handler == cmd_quit;
 }
 
+static COLD bool make_room(void)
+{
+    int64_t begun = clock_mono_us();
+    bool fits = evict_make_room();
+    if (dispatch_event) dispatch_event("eviction-cycle", clock_mono_us() - begun);
+    return fits;
+}
+
 static enum verdict check_state(struct cmd *c, uint64_t flags)
 {
     const struct seg_header *h = seg();
     uint32_t error = word(&h->write_error);
-    if (evict_needed() && !evict_make_room()) {
+    if (evict_needed() && !make_room()) {
         bool refused = flags & CMD_DENYOOM || (client_in_multi(c->client) && !ends_multi(c->spec));
         if (refused) return refuse_id(c, ERR_OOM);
     }
@@ -207,6 +218,16 @@ static enum plan plan_for(struct cmd *c, bool all)
     return c->nkeys == 0 ? PLAN_FREE : c->nkeys == 1 ? PLAN_ONE : PLAN_MANY;
 }
 
+static void fetch_ahead(const struct cmd *c)
+{
+    uint64_t hashes[PREFETCH_MAX];
+    for (uint32_t i = 0; i < c->nkeys;) {
+        uint32_t n = 0;
+        while (n < PREFETCH_MAX && i < c->nkeys) hashes[n++] = c->keys[i++].hash;
+        ks_prefetch(c->db, hashes, n);
+    }
+}
+
 static void lock_keys(struct txn *t, const struct cmd *c)
 {
     uint64_t map[STRIPE_COUNT / 64] = {0};
@@ -215,6 +236,7 @@ static void lock_keys(struct txn *t, const struct cmd *c)
         map[s / 64] |= 1ull << (s % 64);
     }
     txn_lock_map(t, map);
+    fetch_ahead(c);
 }
 
 void dispatch_general(struct cmd *c, bool all)

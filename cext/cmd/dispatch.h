@@ -53,8 +53,9 @@ void dispatch_internal(struct client *cl, struct reply *out, const struct slice 
 /* Private buffers and look-ups of the dispatcher; once per process after txn_init(). */
 void dispatch_init(void);
 
-/* A slow command goes to its log (net/slow.c). */
+/* A slow command, or an event of LATENCY, goes to its log (net/slow.c). */
 extern void (*dispatch_slow)(const struct cmd *c, int64_t ns);
+extern void (*dispatch_event)(const char *name, int64_t us);
 /* A command goes to those who MONITOR; NULL = nobody does. */
 
 /* ---- between batch.c and dispatch.c ---- */

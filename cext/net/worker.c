@@ -19,6 +19,7 @@
 #include "net/input.h"
 #include "net/log.h"
 #include "net/output.h"
+#include "net/slow.h"
 #include "shm/inbox.h"
 
 #define EVENTS 256
@@ -207,7 +208,9 @@ static void cron(int64_t now_us)
 {
     next_cron_us = now_us + 1000000 / MIN(MAX(setting(SET_hz), 1), 500);
     uint32_t shares, share = share_of_upkeep(&shares);
+    int64_t begun = clock_mono_us();
     ks_expire_cycle(share, shares, 1000);
+    slow_event("expire-cycle", clock_mono_us() - begun);
     for (int i = 0; i < 10 && lazy_step(256); i++) {}
     blocking_check();
     accept_timer();
