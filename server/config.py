@@ -32,6 +32,9 @@ class Config:
         self.version = 0
 
     def __getitem__(self, name: str) -> Any:
+        """The present value, whoever has set it."""
+        if self.version:
+            self.refresh()
         return self.values[name]
 
     # --- the shared copy
