@@ -97,9 +97,10 @@ def test_info_has_the_fields_of_redis_in_their_order(w: Wire) -> None:
 
 
 def test_list_shows_clients_of_all_workers_in_order(connect: Connect) -> None:
-    clients = [connect() for _ in range(6)]
-    for i, c in enumerate(clients):
-        c("CLIENT", "SETNAME", f"c{i}")
+    clients = []
+    for i in range(6):  # one after the other: ids are given when a worker accepts
+        clients.append(connect())
+        clients[-1]("CLIENT", "SETNAME", f"c{i}")
     for c in clients:
         rows = listed(c)
         assert [row["name"] for row in rows if re.fullmatch(r"c\d", row["name"])] == [f"c{i}" for i in range(6)]

@@ -75,7 +75,7 @@ def test_transactions_are_whole_or_absent(start_server: StartServer) -> None:
     try:
         while kills < KILLS:
             time.sleep(choose.uniform(0.02, 0.15))
-            with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
+            with contextlib.suppress(redis.ConnectionError, redis.TimeoutError, ProcessLookupError):
                 workers = [w for name, w in client.info("clients").items() if name.startswith("worker")]
                 victim = choose.choice(workers)
                 os.kill(int(victim["pid"]), signal.SIGKILL)
