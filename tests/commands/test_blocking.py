@@ -163,7 +163,14 @@ def test_other_types_do_not_wake(w: Wire, connect: Connect) -> None:
 def test_a_transaction_serves_at_its_end(w: Wire, connect: Connect) -> None:
     a = waiting(w, connect, "BLPOP", "q", 0)
     b = waiting(w, connect, "BLPOP", "p", "q", 0)
-    for command in (["MULTI"], ["LPUSH", "q", "1"], ["DEL", "q"], ["LPUSH", "q", "2"], ["RPUSH", "q", "3"], ["LLEN", "q"]):
+    for command in (
+        ["MULTI"],
+        ["LPUSH", "q", "1"],
+        ["DEL", "q"],
+        ["LPUSH", "q", "2"],
+        ["RPUSH", "q", "3"],
+        ["LLEN", "q"],
+    ):
         assert w(*command) in (OK, QUEUED)
     assert w("EXEC") == [1, 1, 1, 2, 2]
     assert a.read() == [b"q", b"2"]
@@ -177,13 +184,22 @@ def test_a_transaction_serves_at_its_end(w: Wire, connect: Connect) -> None:
 
 def test_nothing_waits_in_a_transaction(w: Wire) -> None:
     assert w("MULTI") == OK
-    for command in (["BLPOP", "q", 0], ["BLMOVE", "q", "p", "LEFT", "LEFT", 0], ["BLMPOP", 0, 1, "q", "LEFT"], ["BRPOPLPUSH", "q", "p", 0]):
+    for command in (
+        ["BLPOP", "q", 0],
+        ["BLMOVE", "q", "p", "LEFT", "LEFT", 0],
+        ["BLMPOP", 0, 1, "q", "LEFT"],
+        ["BRPOPLPUSH", "q", "p", 0],
+    ):
         assert w(*command) == QUEUED
     assert w("EXEC") == [None, None, None, None]
 
 
 def test_timeouts(w: Wire, connect: Connect) -> None:
-    for command in (["BLPOP", "q", "0.1"], ["BLMOVE", "q", "p", "LEFT", "LEFT", "0.1"], ["BLMPOP", "0.1", 1, "q", "LEFT"]):
+    for command in (
+        ["BLPOP", "q", "0.1"],
+        ["BLMOVE", "q", "p", "LEFT", "LEFT", "0.1"],
+        ["BLMPOP", "0.1", 1, "q", "LEFT"],
+    ):
         start = time.monotonic()
         assert w(*command) is None
         assert 0.1 <= time.monotonic() - start < 0.5
@@ -207,12 +223,20 @@ def test_timeouts(w: Wire, connect: Connect) -> None:
      ("0x7FFFFFFFFFFFFF", "ERR timeout is out of range"), ("1e100", "ERR timeout is out of range")],
 )  # fmt: skip
 def test_bad_timeouts(w: Wire, timeout: str, error: str) -> None:
-    for command in (["BLPOP", "q", timeout], ["BLMOVE", "q", "p", "LEFT", "LEFT", timeout], ["BLMPOP", timeout, 1, "q", "LEFT"]):
+    for command in (
+        ["BLPOP", "q", timeout],
+        ["BLMOVE", "q", "p", "LEFT", "LEFT", timeout],
+        ["BLMPOP", timeout, 1, "q", "LEFT"],
+    ):
         assert w(*command) == error
 
 
 def test_client_unblock(w: Wire, connect: Connect) -> None:
-    for how, expected in (([], None), (["TIMEOUT"], None), (["ERROR"], "UNBLOCKED client unblocked via CLIENT UNBLOCK")):
+    for how, expected in (
+        ([], None),
+        (["TIMEOUT"], None),
+        (["ERROR"], "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+    ):
         a = connect()
         client_id = a("CLIENT", "ID")
         assert w("CLIENT", "UNBLOCK", client_id, *how) == 0

@@ -111,7 +111,7 @@ def test_positions(script: Script) -> None:
         LPOS l c RANK -9223372036854775808 -> ! ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
         LPOS l c FOO 1 -> ! ERR syntax error
         LPOS l c COUNT -> ! ERR syntax error
-    """)  # noqa: E501
+    """)
 
 
 def test_moving(script: Script) -> None:

@@ -18,23 +18,57 @@ EXAMPLES = int(os.environ.get("SHOAL_DIFFERENTIAL_EXAMPLES", "300"))
 PHASES = [Phase.generate, Phase.shrink] if "SHOAL_DIFFERENTIAL_SHRINK" in os.environ else [Phase.generate]
 
 KEYS = [b"a", b"b", b"c"]
-ELEMENTS = [b"x", b"y", b"z", b"1", b"-5", b"300", b"70000", b"9223372036854775807", b"", b"01", b"1.5", b"\x00\xff", b"long" * 20, b"e" * 400]
+ELEMENTS = [
+    b"x",
+    b"y",
+    b"z",
+    b"1",
+    b"-5",
+    b"300",
+    b"70000",
+    b"9223372036854775807",
+    b"",
+    b"01",
+    b"1.5",
+    b"\x00\xff",
+    b"long" * 20,
+    b"e" * 400,
+]
 FIELDS = [b"f1", b"f2", b"f3", b"f4", b"f5", b"f6", b"7", b"", b"a field of more than ten bytes", b"g" * 70]
 FAR = [b"4102444800", b"4102444801", b"4202444800", b"0", b"-1", b"1", b"x", b"9223372036854775807", b"281474976710655"]
 
 key = st.one_of(st.sampled_from(KEYS), st.sampled_from(KEYS[:1]))
 element = st.one_of(st.sampled_from(ELEMENTS), st.sampled_from(ELEMENTS[:4]), st.binary(max_size=90))
 field = st.one_of(st.sampled_from(FIELDS), st.sampled_from(FIELDS[:6]))
-index = st.one_of(st.integers(-12, 12).map(lambda n: b"%d" % n), st.sampled_from([b"x", b"9223372036854775807", b"-9223372036854775808", b""]))
+index = st.one_of(
+    st.integers(-12, 12).map(lambda n: b"%d" % n),
+    st.sampled_from([b"x", b"9223372036854775807", b"-9223372036854775808", b""]),
+)
 small = st.integers(-12, 12).map(lambda n: b"%d" % n)  # redis-server cuts LSET's index to 32 bits
-count = st.one_of(st.integers(-3, 6).map(lambda n: b"%d" % n), st.sampled_from([b"x", b"9223372036854775807", b"-9223372036854775808"]))
+count = st.one_of(
+    st.integers(-3, 6).map(lambda n: b"%d" % n),
+    st.sampled_from([b"x", b"9223372036854775807", b"-9223372036854775808"]),
+)
 end = word("LEFT", "RIGHT", "left", "FOO")
-number = st.one_of(st.integers(-20, 20).map(lambda n: b"%d" % n), st.sampled_from([b"9223372036854775807", b"x", b"1.5", b"3.0e3", b"nan", b"inf"]))
+number = st.one_of(
+    st.integers(-20, 20).map(lambda n: b"%d" % n),
+    st.sampled_from([b"9223372036854775807", b"x", b"1.5", b"3.0e3", b"nan", b"inf"]),
+)
 seconds = st.sampled_from([b"1000", b"5000", b"100000", b"0", b"-1", b"x", b"9223372036854775807"])
-lpos_option = st.one_of(st.tuples(word("RANK", "COUNT", "MAXLEN", "rank", "FOO"), count), word("RANK").map(lambda w: (w,)))
+lpos_option = st.one_of(
+    st.tuples(word("RANK", "COUNT", "MAXLEN", "rank", "FOO"), count), word("RANK").map(lambda w: (w,))
+)
 timeout = st.sampled_from([b"0.01", b"0.02", b"-1", b"x", b"0.01"])
 fields = st.lists(field, min_size=1, max_size=3).map(lambda f: (b"FIELDS", b"%d" % len(f), *f))
-bad_fields = st.sampled_from([(b"FIELDS", b"0"), (b"FIELDS", b"2", b"f1"), (b"FIELDS", b"x", b"f1"), (b"FOO", b"1", b"f1"), (b"FIELDS", b"1", b"f1", b"f2")])
+bad_fields = st.sampled_from(
+    [
+        (b"FIELDS", b"0"),
+        (b"FIELDS", b"2", b"f1"),
+        (b"FIELDS", b"x", b"f1"),
+        (b"FOO", b"1", b"f1"),
+        (b"FIELDS", b"1", b"f1", b"f2"),
+    ]
+)
 condition = some(word("NX", "XX", "GT", "LT", "gt"), 0, 1)
 
 LISTS = st.one_of(
