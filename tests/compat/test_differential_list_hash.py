@@ -136,7 +136,7 @@ class Compared(Pair):
         name = command[0].upper()
         if name == b"OBJECT" and self.version < 0x070200:
             return
-        if name == b"LREM" and command[2:3] == (b"-9223372036854775808",) and self.version < 0x070200:
+        if name in (b"LREM", b"LPOS") and b"-9223372036854775808" in command[2:] and self.version < 0x070200:
             return  # 7.0 took a number whose negative there is none of
         if name in (b"HGETALL", b"HKEYS", b"HVALS", b"HSCAN") and ours[0] == theirs[0] and ours[0] in "*%":
             ours, theirs = canonical(name, ours), canonical(name, theirs)
