@@ -5,6 +5,7 @@
 #include "cmd/handlers.h"
 #include "cmd/command_table.h"
 #include "cmd/monitor.h"
+#include "cmd/secrets.h"
 #include "shm/inbox.h"
 
 #define LINE_MAX_BYTES (48u << 10) /* longer lines are cut: a message must fit in a quarter of a ring */
@@ -29,15 +30,6 @@ void monitor_stop(struct client *c)
     if (!(c->flags & CLIENT_FLAG_MONITOR)) return;
     client_set_flags(c, 0, CLIENT_FLAG_MONITOR);
     atomic_fetch_sub(&seg()->monitors, 1);
-}
-
-/* Which arguments hold secrets: all of AUTH's, those behind HELLO's AUTH. */
-static bool secret(const struct cmd *c, uint32_t i)
-{
-    if (i == 0) return false;
-    if (c->spec->handler == cmd_auth) return true;
-    if (c->spec->handler != cmd_hello) return false;
-    return (i >= 3 && arg_is(c, i - 1, "auth")) || (i >= 4 && arg_is(c, i - 2, "auth"));
 }
 
 struct line {
@@ -80,7 +72,7 @@ void monitor_command(const struct cmd *c)
                            c->client->unix_socket ? "unix:" : "", addr);
     for (uint32_t i = 0; i < c->argc && l.n < sizeof l.text - 16; i++) {
         add(&l, " ", 1);
-        add_quoted(&l, secret(c, i) ? SLICE("(redacted)") : c->argv[i]);
+        add_quoted(&l, cmd_shown_arg(c, i));
     }
     memcpy(l.text + l.n, "\r\n", 2);
     l.n += 2;

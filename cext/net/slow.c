@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "cmd/client.h"
 #include "cmd/command_table.h"
+#include "cmd/secrets.h"
 #include "engine.h"
 
 #define SLOW_ARGS 32u       /* arguments kept, the last of them tells how many there were */
@@ -112,7 +113,7 @@ static void slow_log(const struct cmd *c, int64_t us)
             int n = snprintf(text, sizeof text, "... (%u more arguments)", c->argc - kept + 1);
             at = put(at, text, (size_t)n);
         } else {
-            at = put_arg(at, c->argv[i]);
+            at = put_arg(at, cmd_shown_arg(c, i));
         }
     }
     finish(entry, at, SLOW_COMMAND, us, kept);
