@@ -71,13 +71,19 @@ bad_fields = st.sampled_from(
 )
 condition = some(word("NX", "XX", "GT", "LT", "gt"), 0, 1)
 
+
+def sane(command: Command) -> bool:
+    """Redis 7.0 takes the one count that has no negative, 7.2 and Shoal refuse it."""
+    return b"-9223372036854775808" not in command[2:]
+
+
 LISTS = st.one_of(
     call("LPUSH", key, some(element, 1, 6)), call("RPUSH", key, some(element, 1, 6)), call("RPUSH", key, some(element, 1, 12)),
     call("LPUSHX", key, some(element, 1, 2)), call("RPUSHX", key, some(element, 1, 2)),
     call("LPOP", key), call("RPOP", key), call("LPOP", key, count), call("RPOP", key, count), call("LPOP", key, count, count),
     call("LLEN", key), call("LINDEX", key, index), call("LRANGE", key, index, index), call("LRANGE", key, st.just(b"0"), st.just(b"-1")),
     call("LSET", key, small, element), call("LINSERT", key, word("BEFORE", "AFTER", "FOO"), element, element),
-    call("LREM", key, count, element), call("LTRIM", key, index, index), call("LPOS", key, element, some(lpos_option, 0, 3)),
+    call("LREM", key, count, element).filter(sane), call("LTRIM", key, index, index), call("LPOS", key, element, some(lpos_option, 0, 3)).filter(sane),
     call("LMOVE", key, key, end, end), call("RPOPLPUSH", key, key), call("LMPOP", word("1", "2", "0", "x", "2"), some(key, 1, 2), end),
     call("LMPOP", st.just(b"2"), key, key, end, word("COUNT", "FOO"), count),
     call("BLPOP", some(key, 1, 2), timeout), call("BRPOP", key, timeout), call("BLMOVE", key, key, end, end, timeout),
@@ -136,8 +142,6 @@ class Compared(Pair):
         name = command[0].upper()
         if name == b"OBJECT" and self.version < 0x070200:
             return
-        if name in (b"LREM", b"LPOS") and b"-9223372036854775808" in command[2:] and self.version < 0x070200:
-            return  # 7.0 took a number whose negative there is none of
         if name in (b"HGETALL", b"HKEYS", b"HVALS", b"HSCAN") and ours[0] == theirs[0] and ours[0] in "*%":
             ours, theirs = canonical(name, ours), canonical(name, theirs)
         if name == b"HRANDFIELD" and ours[0] != "-" and theirs[0] != "-":
