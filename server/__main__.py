@@ -115,6 +115,14 @@ def run(args: list[str]) -> int:
     return _serve(call, values, background, executable)
 
 
+def _greet(values: dict[str, object]) -> None:
+    """Once the sockets listen: whoever waits for our PID in the log may connect then."""
+    words = {"shoal": __version__, "redis": REDIS_VERSION, "port": values["port"], "pid": os.getpid(), "workers": values["workers"]}
+    if values["always-show-logo"] or (log.to_standard_output() and os.isatty(1)):
+        log.raw(LOGO.format(**words) + "\n")
+    log.notice("Running mode=standalone, port={port}, workers={workers}. PID: {pid}".format(**words))
+
+
 def _serve(call: configfile.Invocation, values: dict[str, object], background: bool, executable: str) -> int:
     pid = os.getpid()
     log.warning("oO0OoO0OoO0Oo Shoal is starting oO0OoO0OoO0Oo")
@@ -126,13 +134,17 @@ def _serve(call: configfile.Invocation, values: dict[str, object], background: b
             "Warning: no config file specified, using the default config. In order to specify a config file use "
             "shoal-server /path/to/redis.conf"
         )
-    words = {"shoal": __version__, "redis": REDIS_VERSION, "port": values["port"], "pid": pid, "workers": values["workers"]}
-    if values["always-show-logo"] or (log.to_standard_output() and os.isatty(1)):
-        log.raw(LOGO.format(**words) + "\n")
-    log.notice("Running mode=standalone, port={port}, workers={workers}. PID: {pid}".format(**words))
     pidfile = str(values["pidfile"]) or ("/var/run/shoal.pid" if background else "")
-    if pidfile:
-        _write_pidfile(pidfile)
+    started = False
+
+    def greet() -> None:
+        """Not before the sockets are ours: a server that is refused must not touch the pid file of the one that runs."""
+        nonlocal started
+        started = True
+        if pidfile:
+            _write_pidfile(pidfile)
+        _greet(values)
+
     try:
         # Imported here: reading a bad configuration file must not need the engine.
         from shoal.config import Config
@@ -140,12 +152,12 @@ def _serve(call: configfile.Invocation, values: dict[str, object], background: b
 
         config = Config()
         config.values, config.file = dict(values), call.file
-        return Supervisor(config, executable).run()
+        return Supervisor(config, executable, greet).run()
     except StartError as e:
         log.warning(str(e))
         return 1
     finally:
-        if pidfile and os.getpid() == pid:
+        if pidfile and started and os.getpid() == pid:
             _remove_pidfile(pidfile)
 
 

@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,8 +55,9 @@ class Running:
 class Supervisor:
     """The parent of all processes of one server."""
 
-    def __init__(self, config: Config, executable: str) -> None:
+    def __init__(self, config: Config, executable: str, greet: Callable[[], None]) -> None:
         self.config = config
+        self.greet = greet
         self.executable = executable
         self.pid = os.getpid()
         self.workers: int = config["workers"]
@@ -104,6 +105,7 @@ class Supervisor:
         segment.check_room(values["maxmemory"])
         record = segment.lock_folder(values["dir"])
         self.listeners = sockets.open_all(values)
+        self.greet()
         limit = sockets.backlog_limit()
         if values["tcp-backlog"] > limit:
             log.warning(
