@@ -105,7 +105,14 @@ int engine_instance_begin(const char *run_id, uint32_t workers)
     atomic_fetch_add(&h->generation, 1);
     atomic_store(&h->clean, 0);
     atomic_store(&h->clients_paused, 0);
-    atomic_store(&h->write_error, 0);
+    /* a log that had failed, or whose first base was not done, stays so until a new base is on the disk */
+    atomic_store(&h->write_error, atomic_load(&h->log_failed) || atomic_load(&h->log_state) == LOG_STARTING ? 2 : 0);
+    atomic_store(&h->log_sleeps, 0);
+    atomic_store(&h->log_rewriting, 0);
+    atomic_store(&h->log_hold_syncs, 0);
+    atomic_store(&h->log_batches, 0);
+    atomic_store(&h->log_records, 0);
+    atomic_store(&h->log_syncs, 0);
     atomic_store(&h->slow_first, atomic_load(&h->slow_next));
     for (size_t i = 0; i < ARRAY_LEN(h->deaths); i++) atomic_store(&h->deaths[i], 0);
     return repaired;
@@ -129,7 +136,9 @@ void engine_instance_end(int clean)
     WORD(created_ms, 0) WORD(lsn, 0) WORD(log_enabled, 0) WORD(cow_active, 0) WORD(arena_committed, 0) WORD(arena_size, 0)            \
     WORD(grow_failed, 0) WORD(pages_total, 0) WORD(pages_used, 0) WORD(pages_free, 0) WORD(next_client_id, 0) WORD(workers, 0)        \
     WORD(databases, 0) WORD(clients_max, 0) WORD(write_error, 1) WORD(slow_first, 1) WORD(slow_next, 0) WORD(latency_next, 0)       \
-    WORD(progress_done, 0) WORD(save_cancel, 1) WORD(kept_memory, 1) WORD(loaded, 1) WORD(progress_total, 0) WORD(preimg_next, 0)
+    WORD(durable_lsn, 0) WORD(synced_lsn, 0) WORD(log_state, 0) WORD(log_failed, 0)                    \
+    WORD(log_next_file, 0) WORD(log_rewriting, 1) WORD(log_hold_syncs, 1) WORD(log_base_bytes, 1) WORD(log_older_bytes, 1)            \
+    WORD(log_batches, 0) WORD(log_syncs, 0) WORD(log_records, 0) WORD(progress_done, 0) WORD(save_cancel, 1) WORD(kept_memory, 1) WORD(loaded, 1) WORD(progress_total, 0) WORD(preimg_next, 0)
 
 int64_t engine_word(const char *name)
 {
@@ -156,8 +165,14 @@ int engine_set_word(const char *name, int64_t value)
         atomic_store(&h->loaded, (uint32_t)value);
     else if (strcmp(name, "kept_memory") == 0)
         atomic_store(&h->kept_memory, (uint32_t)value);
-    else if (strcmp(name, "write_error") == 0)
-        atomic_store(&h->write_error, (uint32_t)value);
+    else if (strcmp(name, "log_rewriting") == 0)
+        atomic_store(&h->log_rewriting, (uint32_t)value);
+    else if (strcmp(name, "log_hold_syncs") == 0)
+        atomic_store(&h->log_hold_syncs, (uint32_t)value);
+    else if (strcmp(name, "log_base_bytes") == 0)
+        atomic_store(&h->log_base_bytes, (uint64_t)value);
+    else if (strcmp(name, "log_older_bytes") == 0)
+        atomic_store(&h->log_older_bytes, (uint64_t)value);
     else if (strcmp(name, "slowlog_first") == 0 || strcmp(name, "slow_first") == 0)
         atomic_store(&h->slow_first, (uint64_t)value);
     else

@@ -258,6 +258,35 @@ void engine_progress_begin(uint64_t total);
 /* Empties all databases (before a reload); holds all stripes for a moment. Returns how many keys; UINT64_MAX: no memory. */
 uint64_t engine_flush_all(void);
 
+/* ---- the append-only file (log/logwriter.h) ---- */
+/* The log writer process: files are <folder>/<name>.<sequence>.incr.aof. run works for about so many milliseconds. */
+void engine_log_begin(const char *folder, const char *name);
+void engine_log_run(uint32_t ms);
+int engine_log_drained(void);
+void engine_log_end(void);
+/* Words for the log since the last call: 0 none, 1 a notice, 2 a warning. */
+int engine_log_words(char *buf, size_t cap);
+
+/* The persistence process. resume: after loading, the log goes on in a file of that length, behind LSN lsn (-1: no memory for the rings). */
+int engine_log_resume(uint64_t file, uint64_t bytes, uint64_t lsn);
+/* As engine_snapshot_begin(), and what is committed after the cut goes to incr file `file`, which is there and empty. */
+int engine_snapshot_begin_log(uint64_t pool_bytes, const char *spill_folder, uint64_t file, char *err, size_t errlen);
+/* Base and manifest of that cut are on the disk. */
+void engine_log_base_done(void);
+void engine_log_off(void);
+/* Why writes are refused, word write_error: bit 1 a save failed, 2 the log cannot be written. */
+void engine_write_error(uint32_t bit, int on);
+struct engine_log {
+    uint64_t lsn, file, bytes; /* last LSN in the files, the incr file's sequence number (0: none is open) and length */
+};
+void engine_log_get(struct engine_log *out);
+struct engine_aof {
+    uint64_t bytes, good, commands, keys, lsn;
+    int preamble, torn; /* torn: only `good` bytes were executed */
+};
+/* Reads an AOF into the keyspace. until_s: up to that second by its #TS: lines, 0 = all. 0, or -1 with a message. */
+int engine_aof_load(int fd, const char *path, int allow_torn, uint64_t until_s, struct engine_aof *out, char *err, size_t errlen);
+
 /* cffi: callbacks begin */
 extern void py_command(struct cmd *c);
 extern void py_control(void);

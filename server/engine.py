@@ -7,6 +7,7 @@ Bytes stay bytes. Nothing here may raise into C: callbacks catch everything.
 from __future__ import annotations
 
 import functools
+import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -663,10 +664,14 @@ class LoadedFile:
     aof_base: bool
 
 
-def snapshot_begin(pool_bytes: int, spill_folder: str) -> None:
-    """Take the cut. Raises EngineError when there is no memory for it."""
+def snapshot_begin(pool_bytes: int, spill_folder: str, log_file: int = 0) -> None:
+    """Take the cut; the log goes on in increment `log_file` from there. Raises EngineError when there is no memory for it."""
     err = ffi.new("char[]", _ERR_LEN)
-    _check(lib.engine_snapshot_begin(pool_bytes, spill_folder.encode("latin-1"), err, _ERR_LEN), err)
+    folder = spill_folder.encode("latin-1")
+    if log_file:
+        _check(lib.engine_snapshot_begin_log(pool_bytes, folder, log_file, err, _ERR_LEN), err)
+    else:
+        _check(lib.engine_snapshot_begin(pool_bytes, folder, err, _ERR_LEN), err)
 
 
 def snapshot_end() -> None:
@@ -709,3 +714,87 @@ def flush_all() -> int:
 def lazy_step(items: int) -> bool:
     """Free values that wait for it; whether more wait."""
     return bool(lib.engine_lazy_step(items))
+
+
+# --- the append-only file ---------------------------------------------------------------------------------------------
+
+
+def log_begin(folder: str, name: str) -> None:
+    lib.engine_log_begin(os.fsencode(folder), os.fsencode(name))
+
+
+def log_run(ms: int) -> None:
+    """The log writer's work, for so long."""
+    lib.engine_log_run(ms)
+
+
+def log_drained() -> bool:
+    return bool(lib.engine_log_drained())
+
+
+def log_end() -> None:
+    lib.engine_log_end()
+
+
+def log_words() -> tuple[int, str]:
+    """What the log writer has to say: 0 nothing, 1 a notice, 2 a warning."""
+    buf = ffi.new("char[]", _ERR_LEN)
+    level = int(lib.engine_log_words(buf, _ERR_LEN))
+    return level, ffi.string(buf).decode("utf-8", "replace")
+
+
+def log_resume(file: int, size: int, lsn: int) -> None:
+    """Logging is on from here, into that increment."""
+    if lib.engine_log_resume(file, size, lsn) != 0:
+        raise EngineError("no shared memory for the log")
+
+
+def log_base_done() -> None:
+    lib.engine_log_base_done()
+
+
+def log_off() -> None:
+    lib.engine_log_off()
+
+
+def write_error(bit: int, on: bool) -> None:
+    """Why writes are refused: 1 a save failed, 2 the log cannot be written."""
+    lib.engine_write_error(bit, int(on))
+
+
+@dataclass(frozen=True, slots=True)
+class LogPosition:
+    """The last LSN in the files, and the increment's number (0: none is open) and length."""
+
+    lsn: int
+    file: int
+    bytes: int
+
+
+def log_position() -> LogPosition:
+    row = ffi.new("struct engine_log *")
+    lib.engine_log_get(row)
+    return LogPosition(int(row.lsn), int(row.file), int(row.bytes))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedLog:
+    """What was read from an AOF; see struct engine_aof."""
+
+    bytes: int
+    good: int
+    commands: int
+    keys: int
+    lsn: int
+    preamble: bool
+    torn: bool
+
+
+def aof_load(fd: int, name: str, allow_torn: bool, until: int = 0) -> LoadedLog:
+    """Execute a file's commands. Raises EngineError with file and offset of what is wrong."""
+    err = ffi.new("char[]", _ERR_LEN)
+    out = ffi.new("struct engine_aof *")
+    _check(lib.engine_aof_load(fd, os.fsencode(name), int(allow_torn), until, out, err, _ERR_LEN), err)
+    return LoadedLog(
+        out.bytes, out.good, out.commands, out.keys, out.lsn, bool(out.preamble), bool(out.torn)
+    )

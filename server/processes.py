@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shoal import engine
-from shoal.workers import client, keeper, persistence
+from shoal.workers import client, keeper, logwriter, persistence
 from shoal.workers.child import Child
 
 BOOT_FAILED = 3
@@ -35,5 +35,6 @@ class ProcessKind:
 KINDS = (
     ProcessKind("worker", "worker {slot}", client.main, engine.KIND_WORKER, True, 0, 5.0),
     ProcessKind("persistence", "persistence", persistence.main, engine.KIND_PERSISTENCE, False, 1, 10.0),
+    ProcessKind("log writer", "log writer", logwriter.main, engine.KIND_LOG_WRITER, False, 2, 10.0),
     ProcessKind("keeper", "keeper", keeper.main, 0, False, 0, 1.0),
 )

@@ -71,7 +71,10 @@ class Supervisor:
         self.announced = False
         self.loaded = False
         self.saving = False
-        """The persistence process works on a save or a reload."""
+        """The persistence process works on a save, a rewrite or a reload."""
+        self.rewriting = False
+        """It is a rewrite of the append-only file."""
+        self.rewrite_scheduled = False
         self.asked: dict[int, tuple[Running, int] | None] = {}
         """What children wait to be told by the persistence process: token -> child and message id; None: ourselves."""
         self.last_token = 0
@@ -350,7 +353,9 @@ class Supervisor:
                 answer["error"] = self._shutdown(message, child, message["id"])
                 if self.ending is not None:
                     return  # answered when the save is done
-            case "save" | "reload":
+            case "rewrite" if self.saving:
+                answer = self._schedule_rewrite()
+            case "save" | "reload" | "rewrite":
                 answer["error"] = self._persist(message, child)
                 if not answer["error"]:
                     return
@@ -358,6 +363,10 @@ class Supervisor:
                 self._on_answer(message)
             case "saving":
                 self.saving = message["on"]
+                self.rewriting = self.saving and self.rewriting
+                if not self.saving and self.rewrite_scheduled and not self.stopping and self.ending is None:
+                    self.rewrite_scheduled = False
+                    self._persist({"op": "rewrite"}, None)
                 if not self.saving and self.ending is not None and not self.asked:
                     self._final_save()
             case "loaded":
@@ -419,6 +428,10 @@ class Supervisor:
         for name in names:
             if name.startswith("tls-"):
                 return f"{name}: Unable to update TLS configuration. Check server logs."
+        if "appendonly" in names:
+            problem = self._apply_appendonly()
+            if problem:
+                return problem
         if "title" in names and self.config["set-proc-title"]:
             process.set_title(self._title())
         for child in self.children.values():
@@ -434,6 +447,11 @@ class Supervisor:
     def _persist(self, message: dict[str, Any], asker: Running | None) -> str:
         """Hand a save or reload over; "" or why not. The answer comes through `_on_answer`."""
         persistence = self._persistence()
+        if self.saving and self.rewriting:
+            return (
+                "Background append only file rewriting in progress: can't BGSAVE right now. "
+                "Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."
+            )
         if self.saving:
             return "Background save already in progress"
         if persistence is None or not persistence.ready:
@@ -443,8 +461,28 @@ class Supervisor:
             return "The persistence process does not answer"
         self.asked[self.last_token] = (asker, message["id"]) if asker else None
         self.saving = True
+        self.rewriting = message["op"] == "rewrite"
         if message["op"] == "reload":
             engine.pause(2, 2**62)
+        return ""
+
+    def _schedule_rewrite(self) -> dict[str, Any]:
+        """BGREWRITEAOF while the persistence process is busy."""
+        if self.rewriting:
+            return {"error": "Background append only file rewriting already in progress"}
+        self.rewrite_scheduled = True
+        engine.set_word("log_rewriting", 2)
+        return {"error": "", "scheduled": True}
+
+    def _apply_appendonly(self) -> str:
+        """CONFIG SET appendonly: done in the background; a rewrite is seen to be in progress from here on."""
+        persistence = self._persistence()
+        if persistence is None or not persistence.ready:
+            return "appendonly: The persistence process is not ready"
+        if self.config["appendonly"] and not engine.word("log_enabled"):
+            engine.set_word("log_rewriting", 1)
+        self.saving = self.rewriting = True
+        messages.send(persistence.control, {"op": "appendonly"})
         return ""
 
     def _on_answer(self, message: dict[str, Any]) -> None:

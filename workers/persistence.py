@@ -13,11 +13,13 @@ from __future__ import annotations
 import os
 import select
 import time
+from collections.abc import Callable
 from typing import Any
 
 from shoal import engine, log
 from shoal.engine import EngineError
 from shoal.persist import state as save_state
+from shoal.persist.appendonly import AppendOnly, LoadError
 from shoal.workers.child import Child
 
 COMPRESS, CHECKSUM, AOF_BASE, DEEP, DROP_EXPIRED = 1, 2, 4, 8, 16
@@ -29,24 +31,25 @@ _RETRY_SECONDS = 5
 _LAZY_ITEMS = 20000
 
 
-class LoadError(Exception):
-    """The dataset cannot be loaded; the server must not start."""
-
-
 class Persistence:
     def __init__(self, child: Child) -> None:
         self.child = child
         self.config = child.config
         self.state = save_state.read()
         self.last_try = 0.0
+        self.aof = AppendOnly(self.config, self.state)
 
     def run(self) -> None:
         child = self.child
         child.control.settimeout(0)
         engine.worker_start(child.slot, engine.KIND_PERSISTENCE)
         engine.snapshot_abandon()
+        engine.set_word("log_hold_syncs", 0)
+        engine.set_word("log_rewriting", 0)
         if self.state.saving_since:
             self.finish(False, "the persistence process died")
+        if self.state.aof_since:
+            self.aof.died()
         if not engine.word("serving"):
             self.start()
         child.tell({"op": "ready", "slot": child.slot})
@@ -56,6 +59,8 @@ class Persistence:
                 self.handle(message)
             self.config.refresh()
             self.by_the_clock()
+            if engine.word("serving") and not child.stopping and self.aof.wanted():
+                self.busy(self.aof.start)
             engine.lazy_step(_LAZY_ITEMS)
         engine.worker_end()
 
@@ -64,17 +69,20 @@ class Persistence:
     def start(self) -> None:
         """The first persistence process of an instance decides what is served."""
         kept = engine.word("kept_memory")
-        self.state = save_state.SaveState(last_save=int(time.time()))
+        self.state = self.aof.state = save_state.SaveState(last_save=int(time.time()))
         if kept:
             # What has changed since the last save is not known any more: a save point will save it.
             self.state.dirty_at_save = -1
             self.state.publish()
+            self.aof.take_over()
         else:
             try:
-                self.load()
+                if self.config["appendonly"]:
+                    self.load_aof()
+                else:
+                    self.load()
             except LoadError as e:
-                log.warning(f"{e}")
-                self.child.tell({"op": "load_failed", "error": "Fatal error loading the DB, check server logs. Exiting."})
+                self.child.tell({"op": "load_failed", "error": str(e)})
                 while True:
                     select.select([self.child.control], [], [])
                     if any(m["op"] == "stop" for m, _ in self.child.take()):
@@ -115,6 +123,33 @@ class Persistence:
         self.state.publish()
         log.notice(f"Done loading RDB, keys loaded: {found.keys}, keys expired: {found.expired}.")
         log.notice(f"DB loaded from disk: {time.monotonic() - began:.3f} seconds")
+
+    def load_aof(self, reload: bool = False) -> None:
+        """Read the append-only file into the empty keyspace."""
+        began = time.monotonic()
+        self.state.loaded_keys = self.state.loaded_expired = 0
+
+        def total(size: int) -> None:
+            self.state.loading_since, self.state.loading_bytes = time.time(), size
+            self.state.publish()
+            engine.progress_begin(size)
+
+        try:
+            if reload:
+                self.aof.reload()
+            else:
+                self.aof.load(total)
+        finally:
+            self.state.loading_since = 0.0
+        self.state.dirty_at_save = engine.stats().get("dirty", 0)
+        self.state.publish()
+        log.notice(f"DB loaded from append only file: {time.monotonic() - began:.3f} seconds")
+
+    def busy(self, work: Callable[[], object]) -> None:
+        """Work that nobody has asked for, with the supervisor knowing of it."""
+        self.child.tell({"op": "saving", "on": True})
+        work()
+        self.child.tell({"op": "saving", "on": False})
 
     # --- saving
 
@@ -178,9 +213,7 @@ class Persistence:
             log.notice("DB saved on disk")
         else:
             log.warning(f"Background saving error: {problem}")
-        error = engine.word("write_error")
-        refuse = not ok and self.config["stop-writes-on-bgsave-error"]
-        engine.set_word("write_error", (error | 1) if refuse else (error & ~1))
+        engine.write_error(1, not ok and self.config["stop-writes-on-bgsave-error"])
         state.publish()
         return problem
 
@@ -215,6 +248,16 @@ class Persistence:
                 self.child.tell({"op": "saving", "on": False})  # before the answer: who gets it may save again at once
                 if message["wait"]:
                     self.answer(message, error)
+            case "rewrite":
+                error = self.aof.begin()
+                self.answer(message, error)
+                if not error:
+                    self.aof.finish()
+                self.child.tell({"op": "saving", "on": False})
+            case "appendonly":
+                self.config.refresh()
+                self.apply_appendonly()
+                self.child.tell({"op": "saving", "on": False})
             case "reload":
                 error = self.reload(message)
                 self.child.tell({"op": "saving", "on": False})
@@ -223,8 +266,34 @@ class Persistence:
     def answer(self, message: dict[str, Any], error: str) -> None:
         self.child.tell({"op": "answer", "to": message["token"], "error": error})
 
+    def apply_appendonly(self) -> None:
+        """CONFIG SET appendonly: as it is now, whatever was asked for in between."""
+        wanted, on = self.config["appendonly"], bool(engine.word("log_enabled"))
+        if wanted and not on:
+            self.aof.start()
+        elif on and not wanted:
+            self.aof.stop()
+        engine.set_word("log_rewriting", 0)
+
+    def reload_aof(self) -> str:
+        """DEBUG LOADAOF: what was logged is written first."""
+        deadline = time.monotonic() + 10
+        while engine.word("log_enabled") and engine.log_position().lsn < engine.word("lsn"):
+            if time.monotonic() > deadline:
+                return "The append only file cannot be written"
+            time.sleep(0.001)
+        engine.flush_all()
+        try:
+            self.load_aof(reload=True)
+        except LoadError as e:
+            log.warning(str(e))
+            return "Error trying to load the AOF files, check server logs"
+        return ""
+
     def reload(self, message: dict[str, Any]) -> str:
         """DEBUG RELOAD: save, empty, load. The supervisor has paused the clients."""
+        if message.get("log"):
+            return self.reload_aof()
         if message["save"] and (problem := self.save()):
             return f"Error trying to save the DB: {problem}"
         if message["flush"]:
@@ -234,6 +303,8 @@ class Persistence:
         except LoadError as e:
             log.warning(str(e))
             return "Error trying to load the RDB dump, check server logs"
+        if engine.word("log_enabled") and not message["save"]:
+            self.aof.start()  # the log does not know of what came from the file
         return ""
 
 

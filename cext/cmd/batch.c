@@ -9,6 +9,7 @@
 #include "cmd/propagate.h"
 #include "keyspace/optimistic.h"
 #include "keyspace/prefetch.h"
+#include "shm/ring.h"
 
 void batch_add(struct batch *b, const struct slice *argv, uint32_t argc, size_t end)
 {
@@ -39,13 +40,15 @@ struct run { /* one batch_run(): what must survive a longjmp lies here */
     uint32_t i, tries;
     size_t mark;
     bool all, gate;
+    bool group;    /* group_commit_on() */
+    uint64_t lsn;  /* last one of this process before the batch */
     uint32_t access_clock; /* optimistic_clock() of the client */
     struct key_ref one;
     jmp_buf failed;
 };
 
 /* GET without the lock. False: nothing was replied, take it. */
-static ALWAYS_INLINE bool get_unlocked(struct cmd *c, const struct batch_command *k, uint32_t clock)
+static ALWAYS_INLINE bool get_unlocked(struct cmd *c, const struct batch_command *k, uint32_t clock, bool group)
 {
     const struct key key = {k->argv[1], k->hash, c->db};
     struct optimistic_read r;
@@ -57,6 +60,7 @@ static ALWAYS_INLINE bool get_unlocked(struct cmd *c, const struct batch_command
         reply_slice(c->out, value);
     else
         reply_null(c->out);
+    if (unlikely(group)) gate_key(k->hash); /* before the confirmation, which vouches for it too */
     if (unlikely(!optimistic_confirm(&r))) {
         reply_rewind(c->out, mark);
         stat_add(STAT_OPTIMISTIC_RETRIES, 1);
@@ -66,19 +70,21 @@ static ALWAYS_INLINE bool get_unlocked(struct cmd *c, const struct batch_command
     return true;
 }
 
-static ALWAYS_INLINE void short_way(struct cmd *c, const struct batch_command *k, uint32_t clock)
+static ALWAYS_INLINE void short_way(struct cmd *c, const struct batch_command *k, uint32_t clock, bool group)
 {
     struct txn *t = c->txn;
-    if (k->way == BATCH_GET && likely(clock != OPTIMISTIC_CLOCK_UNSURE) && get_unlocked(c, k, clock)) return;
+    if (k->way == BATCH_GET && likely(clock != OPTIMISTIC_CLOCK_UNSURE) && get_unlocked(c, k, clock, group)) return;
     if (k->way != BATCH_WRITE) {
         txn_lock_stripe(t, stripe_of(k->hash));
         k->spec->handler(c);
+        if (unlikely(group)) gate_key(k->hash);
         txn_unlock(t);
         return;
     }
     txn_begin(t);
     txn_lock_stripe(t, stripe_of(k->hash));
     k->spec->handler(c);
+    if (unlikely(group)) gate_key(k->hash);
     if (log_on()) cmd_log_sent(c);
     blocking_commit(t);
     if (likely(c->dirty)) stat_add(STAT_DIRTY, c->dirty);
@@ -149,7 +155,11 @@ static uint32_t finish(struct run *r, struct batch *b)
     stat_add(STAT_BATCHES, 1);
     my_txn.on_fail = NULL;
     scratch_reset();
-    ks_expire_noted();
+    if (unlikely(my_txn.last_lsn != r->lsn) && r->group) {
+        gate_raise(my_txn.last_lsn);
+        ring_wake_writer();
+    }
+    if (!ring_short()) ks_expire_noted();
     b->count = 0;
     return done;
 }
@@ -161,6 +171,8 @@ uint32_t batch_run(struct batch *b, struct client *cl, struct reply *out, size_t
     r.b = b;
     r.i = r.tries = 0;
     r.all = false;
+    r.group = group_commit_on();
+    r.lsn = my_txn.last_lsn;
     r.gate = dispatch_gate(cl);
     r.access_clock = optimistic_clock(cl->flags & CLIENT_FLAG_NO_TOUCH);
     *held = false;
@@ -179,7 +191,7 @@ uint32_t batch_run(struct batch *b, struct client *cl, struct reply *out, size_t
         if (likely(k->way != BATCH_GENERAL && !r.gate && !r.all)) {
             r.one = (struct key_ref){(uint32_t)k->spec->one_key, k->hash};
             r.c.nkeys = 1;
-            short_way(&r.c, k, r.access_clock);
+            short_way(&r.c, k, r.access_clock, r.group);
             dispatch_account(&r.c, &r.clock);
         } else {
             if (unlikely(!general_way(&r))) {

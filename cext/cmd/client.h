@@ -27,6 +27,7 @@ struct out_chunk { /* output that the socket has not taken yet */
     uint8_t *data;
     size_t len, sent;
     size_t cap; /* bytes of `data` */
+    uint64_t lsn; /* may leave when this is durable; 0 = at once */
 };
 
 struct client {
@@ -74,6 +75,8 @@ struct client {
     struct client *next_listed, *prev_listed; /* on the list that `listed` names */
     struct client *next_closing;            /* close_asap list */
     struct client *next_by_id;              /* hash by id */
+    struct client *next_gated, *prev_gated; /* whose first output waits for the disk (net/output.c) */
+    bool gated;
 };
 
 static ALWAYS_INLINE bool client_in_multi(const struct client *c) { return c->flags & CLIENT_FLAG_MULTI; }

@@ -55,6 +55,7 @@ void cmd_changed(struct txn *t, const struct key *k, char cls, const char *event
         interest_mark_modified(t, k);
         blocking_note(k);
     }
+    if (log_on()) txn_note_change(t, stripe_of(k->hash), k->hash);
     tell_event(k, cls, event);
 }
 

@@ -23,6 +23,7 @@
 
 void (*dispatch_slow)(const struct cmd *c, int64_t ns);
 void (*dispatch_event)(const char *name, int64_t us);
+uint64_t reply_gate;
 uint32_t dispatch_ns_left[512];
 uint8_t dispatch_ways[512];
 
@@ -142,6 +143,14 @@ static COLD bool make_room(void)
     return fits;
 }
 
+static COLD enum verdict refuse_log(struct cmd *c)
+{
+    char text[200];
+    uint32_t why = word(&seg()->log_failed);
+    snprintf(text, sizeof text, "MISCONF Errors writing to the AOF file: %s", why ? strerror((int)why) : "a new base is being written");
+    return refuse(c, text);
+}
+
 static enum verdict check_state(struct cmd *c, uint64_t flags)
 {
     const struct seg_header *h = seg();
@@ -151,8 +160,8 @@ static enum verdict check_state(struct cmd *c, uint64_t flags)
         if (refused) return refuse_id(c, ERR_OOM);
     }
     if (unlikely(error) && (flags & CMD_WRITE || c->spec->handler == cmd_ping)) {
-        if (error == 1 && setting(SET_stop_writes_on_bgsave_error)) return refuse_id(c, ERR_MISCONF_RDB);
-        if (error == 2) return refuse(c, "MISCONF Errors writing to the AOF file");
+        if (error & 1 && setting(SET_stop_writes_on_bgsave_error)) return refuse_id(c, ERR_MISCONF_RDB);
+        if (error & 2) return refuse_log(c);
     }
     if (unlikely(flags & CMD_WRITE && lacks_replicas())) return refuse_id(c, ERR_NOREPLICAS);
     if (resp2_subscriber(c->client) && !while_subscribed[c->spec->index]) {
@@ -244,8 +253,10 @@ void dispatch_general(struct cmd *c, bool all)
     struct txn *t = c->txn;
     enum plan plan = plan_for(c, all);
     bool bracket = c->spec->flags & (CMD_WRITE | CMD_BLOCKING) && plan != PLAN_FREE; /* XREAD waits: that is written down */
+    bool group = group_commit_on();
     if (plan == PLAN_FREE) {
         c->spec->handler(c);
+        if (group && (c->nkeys || c->spec->flags & (CMD_LOCK_SELF | CMD_MAY_REPLICATE))) gate_all();
         return;
     }
     if (bracket) txn_begin(t);
@@ -256,6 +267,8 @@ void dispatch_general(struct cmd *c, bool all)
     else
         txn_lock_all(t);
     c->spec->handler(c);
+    if (group && plan == PLAN_ALL) gate_all();
+    for (uint32_t i = 0; group && i < c->nkeys; i++) gate_key(c->keys[i].hash);
     if (bracket) {
         cmd_log_sent(c);
         blocking_commit(t);

@@ -53,6 +53,17 @@ void dispatch_internal(struct client *cl, struct reply *out, const struct slice 
 /* Private buffers and look-ups of the dispatcher; once per process after txn_init(). */
 void dispatch_init(void);
 
+/* Group commit (appendfsync always): what has been replied since the caller set it to 0 may leave when this LSN is durable; 0 = at once. */
+extern uint64_t reply_gate;
+static ALWAYS_INLINE void gate_raise(uint64_t lsn)
+{
+    if (lsn > reply_gate) reply_gate = lsn;
+}
+/* A reply tells of this key. */
+static ALWAYS_INLINE void gate_key(uint64_t hash) { gate_raise(stripe_recent_lsn(stripe_lock_at(stripe_of(hash)), hash)); }
+/* A reply may tell of anything that has been committed. */
+static ALWAYS_INLINE void gate_all(void) { gate_raise(atomic_load_explicit(&seg()->lsn, memory_order_acquire)); }
+
 /* A slow command, or an event of LATENCY, goes to its log (net/slow.c). */
 extern void (*dispatch_slow)(const struct cmd *c, int64_t ns);
 extern void (*dispatch_event)(const char *name, int64_t us);

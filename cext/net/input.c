@@ -12,6 +12,7 @@
 #include "net/log.h"
 #include "net/output.h"
 #include "net/worker.h"
+#include "shm/ring.h"
 
 #define REPLY_FLUSH (256u << 10) /* replies of one turn are sent when they are this long */
 #define CLOCK_US 50
@@ -49,10 +50,28 @@ enum pace { PACE_GO, PACE_STOP, PACE_LATER };
 
 static bool stopped(const struct client *c) { return c->close_asap || c->close_after_reply || c->blocked; }
 
+/* The log writer is behind: whoever may write waits for room in this worker's ring. Not when writes are refused anyway. */
+static COLD bool waits_for_log(struct client *c)
+{
+    bool may_write = client_in_multi(c);
+    for (uint32_t i = 0; i < batch.count && !may_write; i++) {
+        const struct command *s = batch.commands[i].spec;
+        may_write = s && s->flags & (CMD_WRITE | CMD_MAY_REPLICATE);
+    }
+    if (!may_write || atomic_load_explicit(&seg()->write_error, memory_order_relaxed) & 2) return false;
+    atomic_store_explicit(&my_slot->log.producer_waits, 1, memory_order_relaxed);
+    ring_wake_writer();
+    if (!ring_short()) return false;
+    worker_hold(c);
+    batch.count = 0;
+    return true;
+}
+
 /* Executes the batch. *at moves behind what was executed. */
 static enum pace run(struct client *c, size_t *at)
 {
     bool held;
+    if (ring_short() && waits_for_log(c)) return PACE_STOP;
     uint32_t count = batch.count, done = batch_run(&batch, c, &worker_reply, REPLY_FLUSH, &held);
     if (done) *at = batch.commands[done - 1].end;
     if (held) worker_hold(c);

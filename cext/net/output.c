@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cmd/dispatch.h"
 #include "net/log.h"
 #include "net/worker.h"
 #include "shm/slot.h"
@@ -16,6 +17,61 @@
 #define CHUNK_TAKE (64u << 10)  /* from here on the reply buffer itself becomes the chunk */
 #define SEND_VECTORS 16
 #define FREE_OF_LIMIT (16u << 10) /* a reply up to this long is not held against the hard limit at once */
+#define CHUNK_GATED 512u        /* smallest room of a chunk that waits for the disk */
+
+static struct client *gated_first; /* clients whose first chunk waits */
+static uint64_t gated_lsn;         /* at most the smallest LSN that one of them waits for */
+
+/* ---- group commit ---- */
+
+static uint64_t durable(void) { return atomic_load_explicit(&seg()->durable_lsn, memory_order_acquire); }
+
+static void gated_add(struct client *c)
+{
+    if (!gated_first || c->out_first->lsn < gated_lsn) gated_lsn = c->out_first->lsn;
+    if (c->gated) return;
+    c->gated = true;
+    c->prev_gated = NULL;
+    c->next_gated = gated_first;
+    if (gated_first) gated_first->prev_gated = c;
+    gated_first = c;
+}
+
+static void gated_take(struct client *c)
+{
+    if (!c->gated) return;
+    c->gated = false;
+    if (c->next_gated) c->next_gated->prev_gated = c->prev_gated;
+    if (c->prev_gated)
+        c->prev_gated->next_gated = c->next_gated;
+    else
+        gated_first = c->next_gated;
+}
+
+void output_gates(void)
+{
+    uint64_t now = durable(), lowest = UINT64_MAX;
+    if (likely(!gated_first) || gated_lsn > now) return;
+    for (struct client *c = gated_first, *next; c; c = next) {
+        next = c->next_gated;
+        if (c->out_first->lsn > now) {
+            lowest = MIN(lowest, c->out_first->lsn);
+            continue;
+        }
+        gated_take(c);
+        if (!c->close_asap) output_continue(c);
+        if (c->gated) lowest = MIN(lowest, c->out_first->lsn);
+    }
+    gated_lsn = lowest;
+}
+
+bool output_may_sleep(void)
+{
+    if (likely(!gated_first)) return true;
+    atomic_store_explicit(&my_slot->wait_lsn, gated_lsn, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in the log writer's wake_waiting */
+    return durable() < gated_lsn;
+}
 
 /* ---- chunks ---- */
 
@@ -48,15 +104,16 @@ static void chunk_drop_first(struct client *c)
 
 void output_free(struct client *c)
 {
+    gated_take(c);
     while (c->out_first) chunk_drop_first(c);
     c->out_bytes = 0;
 }
 
-bool output_keep(struct client *c, const void *p, size_t n)
+bool output_keep(struct client *c, const void *p, size_t n, uint64_t lsn)
 {
     struct out_chunk *k = c->out_last;
     const uint8_t *from = p;
-    if (k && k->cap > k->len) {
+    if (k && k->cap > k->len && k->lsn >= lsn) {
         size_t part = MIN(n, k->cap - k->len);
         memcpy(k->data + k->len, from, part);
         k->len += part;
@@ -65,13 +122,14 @@ bool output_keep(struct client *c, const void *p, size_t n)
         n -= part;
     }
     if (n) {
-        size_t cap = MAX(n, (size_t)CHUNK_BYTES);
+        size_t cap = MAX(n, lsn ? (size_t)CHUNK_GATED : (size_t)CHUNK_BYTES);
         uint8_t *data = malloc(cap);
-        if (!data || !chunk_append(c, data, n, cap)) {
+        if (!data || !(k = chunk_append(c, data, n, cap))) {
             free(data);
             client_close_asap(c);
             return false;
         }
+        k->lsn = lsn;
         memcpy(data, from, n);
     }
     return true;
@@ -141,10 +199,17 @@ static bool may_retry(struct client *c)
 
 void output_continue(struct client *c)
 {
+    gated_take(c);
     while (c->out_first && !c->close_asap) {
         struct iovec v[SEND_VECTORS];
         int n = 0;
-        for (struct out_chunk *k = c->out_first; k && n < SEND_VECTORS; k = k->next)
+        uint64_t now = c->out_first->lsn || c->out_last->lsn ? durable() : 0;
+        if (c->out_first->lsn > now) {
+            worker_want_write(c, false);
+            gated_add(c);
+            return;
+        }
+        for (struct out_chunk *k = c->out_first; k && n < SEND_VECTORS && k->lsn <= now; k = k->next)
             v[n++] = (struct iovec){k->data + k->sent, k->len - k->sent};
         struct msghdr m = {.msg_iov = v, .msg_iovlen = (size_t)n};
         ssize_t w = sendmsg(c->fd, &m, MSG_NOSIGNAL);
@@ -169,10 +234,10 @@ void output_continue(struct client *c)
 }
 
 /* Keeps what is left of the reply from `from` on; a large buffer changes hands instead of being copied. */
-static void keep_rest(struct client *c, struct reply *r, size_t from)
+static void keep_rest(struct client *c, struct reply *r, size_t from, uint64_t lsn)
 {
     if (r->len - from < CHUNK_TAKE) {
-        output_keep(c, r->buf + from, r->len - from);
+        output_keep(c, r->buf + from, r->len - from, lsn);
         return;
     }
     uint8_t *fitting = realloc(r->buf, r->len);
@@ -182,6 +247,7 @@ static void keep_rest(struct client *c, struct reply *r, size_t from)
         return;
     }
     k->sent = from;
+    k->lsn = lsn;
     c->out_bytes -= from;
     r->buf = NULL;
     r->cap = 0;
@@ -189,6 +255,9 @@ static void keep_rest(struct client *c, struct reply *r, size_t from)
 
 void output_send(struct client *c, struct reply *r)
 {
+    uint64_t gate = reply_gate;
+    reply_gate = 0;
+    if (unlikely(gate) && gate <= durable()) gate = 0;
     if (r->broken) {
         server_log(LOG_WARNING, "client id=%llu closed: no memory for its reply", (unsigned long long)c->id);
         client_close_asap(c);
@@ -200,7 +269,7 @@ void output_send(struct client *c, struct reply *r)
         return;
     }
     size_t done = 0;
-    if (!c->out_first) {
+    if (!c->out_first && !gate) {
         ssize_t w = send(c->fd, r->buf, r->len, MSG_NOSIGNAL);
         if (w >= 0) {
             done = (size_t)w;
@@ -211,9 +280,12 @@ void output_send(struct client *c, struct reply *r)
         }
     }
     if (done < r->len) {
-        keep_rest(c, r, done);
+        keep_rest(c, r, done, gate);
         if (!c->close_asap) {
-            worker_want_write(c, true);
+            if (c->out_first->lsn)
+                gated_add(c);
+            else
+                worker_want_write(c, true);
             output_check_limits(c);
         }
     } else if (c->close_after_reply) {

@@ -21,6 +21,7 @@
 #include "net/output.h"
 #include "net/slow.h"
 #include "shm/inbox.h"
+#include "shm/ring.h"
 
 #define EVENTS 256
 #define SWEEP_MS 1000 /* how often every client is looked at */
@@ -117,7 +118,7 @@ void worker_forget(struct client *c)
 
 void client_push(struct client *c, const void *p, size_t n)
 {
-    if (c->close_asap || c->fd < 0 || !output_keep(c, p, n)) return;
+    if (c->close_asap || c->fd < 0 || !output_keep(c, p, n, group_commit_on() ? atomic_load(&seg()->lsn) : 0)) return;
     worker_want_write(c, true);
     output_check_limits(c);
 }
@@ -209,7 +210,7 @@ static void cron(int64_t now_us)
     next_cron_us = now_us + 1000000 / MIN(MAX(setting(SET_hz), 1), 500);
     uint32_t shares, share = share_of_upkeep(&shares);
     int64_t begun = clock_mono_us();
-    ks_expire_cycle(share, shares, 1000);
+    if (!ring_short()) ks_expire_cycle(share, shares, 1000);
     slow_event("expire-cycle", clock_mono_us() - begun);
     for (int i = 0; i < 10 && lazy_step(256); i++) {}
     blocking_check();
@@ -293,6 +294,7 @@ static void on_event(const struct epoll_event *e)
         uint64_t n;
         ssize_t got = read(inbox_eventfd[my_slot_index], &n, sizeof n);
         (void)got;
+        if (held_first && !ring_short()) release_held(); /* they may wait for room in the log's ring */
         break;
     }
     default:
@@ -319,7 +321,7 @@ static int may_sleep_ms(void)
     int64_t wake_ms = blocking_next_ms(), us = MIN(next_cron_us, next_tick_us);
     if (wake_ms < us / 1000) us = wake_ms * 1000;
     us -= clock_mono_us();
-    if (runnable_first || stop_reason || us <= 0 || !inbox_may_sleep()) return 0;
+    if (runnable_first || stop_reason || us <= 0 || !inbox_may_sleep() || !output_may_sleep()) return 0;
     return (int)((us + 999) / 1000);
 }
 
@@ -335,6 +337,7 @@ int worker_serve(void)
         clock_refresh();
         ks_set_now_ms(clock_cached_ms());
         atomic_fetch_add_explicit(&my_slot->loop_epoch, 1, memory_order_relaxed);
+        output_gates();
         run_listed();
         for (int i = 0; i < n; i++) on_event(&events[i]);
         inbox_receive(on_message);

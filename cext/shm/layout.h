@@ -68,6 +68,17 @@ struct blob_head {            /* a shared byte string that processes reread when
     _Atomic uint32_t writer;  /* slot + 1 of the process that writes, 0 = free */
 };
 
+#define LOG_DB_NONE UINT64_MAX
+
+enum log_state { LOG_OFF, LOG_ON, LOG_STARTING }; /* starting: written, but the manifest does not name the file yet */
+
+struct log_mark {  /* how far the log is written: where the log writer's heir goes on */
+    uint64_t lsn;  /* last LSN in the files */
+    uint64_t file; /* sequence number of the incr file, 0 = none is open */
+    uint64_t bytes; /* its length with that LSN */
+    uint64_t db;   /* selected at its end, LOG_DB_NONE = none yet */
+};
+
 struct seg_header {
     uint64_t magic;
     uint64_t fingerprint;      /* layout_fingerprint(): struct sizes and constants of the build that made it */
@@ -101,6 +112,22 @@ struct seg_header {
     _Atomic uint64_t log_lock;                 /* lock word (shm/lock.h) around taking an LSN */
     _Atomic uint32_t log_enabled;              /* 1 = records go to the rings (AOF on); changed only with all stripes held */
     _Atomic uint32_t cow_active;               /* snapshot epoch, 0 = none; changed only with all stripes held */
+
+    /* the log writer's words (log/logwriter.h says how they move together) */
+    _Alignas(CACHE_LINE) _Atomic uint64_t durable_lsn; /* what lies at or below is as safe as appendfsync promises; log writer */
+    _Atomic uint64_t synced_lsn;                       /* last LSN that fdatasync has confirmed (WAITAOF); log writer */
+    _Atomic uint32_t log_sleeps;                       /* futex word: 1 = the log writer sleeps */
+    _Atomic uint32_t log_mark_index;                   /* which of the marks counts */
+    struct log_mark log_marks[2];                      /* log writer: fills the other one, then flips the index */
+    _Atomic uint64_t log_switch_lsn;                   /* records above go to log_next_file; changed only with all stripes held */
+    _Atomic uint64_t log_next_file;                    /* 0 = no switch is wanted; the log writer clears it when it has switched */
+    _Atomic uint32_t log_state;                        /* enum log_state; persistence process and log writer */
+    _Atomic uint32_t log_failed;                       /* errno of the write or fsync after which the file is not trusted; 0 = none */
+    _Atomic uint32_t log_rewriting;                    /* 1 = a base is being written, 2 = one is scheduled */
+    _Atomic uint32_t log_hold_syncs;                   /* 1 = no fdatasync now (no-appendfsync-on-rewrite) */
+    _Atomic uint64_t log_base_bytes;                   /* size of all files after the last rewrite or load (INFO, automatic rewrites) */
+    _Atomic uint64_t log_older_bytes;                  /* size of the base and of incr files before the current one */
+    _Atomic uint64_t log_batches, log_syncs, log_records; /* since the start of the instance: commits per fsync */
 
     _Alignas(CACHE_LINE) _Atomic uint64_t preimg_next;      /* pre-images handed out in this snapshot */
     _Atomic uint64_t preimg_committed;                      /* numbers below this have a place; PREIMG_DROP: keep no more */

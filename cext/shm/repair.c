@@ -54,6 +54,9 @@ bool slot_repair(void)
         txn_carry_out_frees();
     }
     lock_release_if_owner(&seg()->log_lock, owner);
+    if ((status & STATUS_MASK) == STATUS_COMMITTED && status >> 2) /* which keys it changed died with it */
+        for (uint32_t i = 0; i < STRIPE_COUNT; i++)
+            if (lock_owner(&stripe_lock_at(i)->word) == owner) stripe_lock_at(i)->older_lsn = status >> 2;
     for (uint32_t i = 0; i < STRIPE_COUNT; i++) lock_release_if_owner(&stripe_lock_at(i)->word, owner);
     for (uint32_t i = 0; i < BLOB_COUNT; i++) {
         uint32_t mine = owner;

@@ -1,7 +1,13 @@
 /* shm/ring.c - staging, committing and consuming log records. Layout, order and death: ring.h. */
 #include "shm/ring.h"
 
+#include <linux/futex.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "shm/pageheap.h"
+#include "shm/sysop.h"
 
 #define RING_LARGEST (LOG_RING_BYTES / 8) /* larger payloads lie outside the ring */
 
@@ -61,6 +67,14 @@ static void publish(struct slot *s)
     atomic_store_explicit(&s->log.head, s->log_staged_end, memory_order_release);
 }
 
+void ring_wake_writer(void)
+{
+    struct seg_header *h = seg();
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in the log writer's sleep: one of both sees the other */
+    if (!atomic_load_explicit(&h->log_sleeps, memory_order_relaxed)) return;
+    if (atomic_exchange_explicit(&h->log_sleeps, 0, memory_order_acq_rel)) syscall(SYS_futex, &h->log_sleeps, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 uint64_t ring_commit(void)
 {
     struct seg_header *h = seg();
@@ -74,6 +88,7 @@ uint64_t ring_commit(void)
     atomic_store_explicit(&h->lsn, lsn, memory_order_release);
     lock_release(&h->log_lock);
     publish(my_slot);
+    if (unlikely(ring_room() < LOG_RING_BYTES / 4 * 3)) ring_wake_writer(); /* else whoever needs it soon does, and it looks by itself */
     return lsn;
 }
 
@@ -87,21 +102,40 @@ void ring_republish(struct slot *s, uint32_t slot_index, uint64_t lsn)
     publish(s);
 }
 
-const struct log_record *ring_peek(uint32_t slot_index)
+/* ---- the consumer ---- */
+
+const struct log_record *ring_next(uint32_t slot_index, uint64_t *at)
 {
     struct ring *r = &slot_at(slot_index)->log;
-    uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-    while (tail != atomic_load_explicit(&r->head, memory_order_acquire)) {
-        const struct log_record *rec = record_at(slot_index, tail);
+    while (*at != atomic_load_explicit(&r->head, memory_order_acquire)) { /* pairs with the release in publish */
+        const struct log_record *rec = record_at(slot_index, *at);
         if (rec->kind != LOG_PAD) return rec;
-        tail += rec->size;
-        atomic_store_explicit(&r->tail, tail, memory_order_release);
+        *at += rec->size;
     }
     return NULL;
 }
 
-void ring_consume(uint32_t slot_index, const struct log_record *rec)
+/* The run goes back and the record forgets it in one system operation, so that nothing is freed twice. */
+static void free_external(struct log_record *rec)
 {
-    struct ring *r = &slot_at(slot_index)->log;
-    atomic_store_explicit(&r->tail, atomic_load_explicit(&r->tail, memory_order_relaxed) + rec->size, memory_order_release);
+    page_heap_lock();
+    uint32_t first = page_number(rec->external);
+    uint64_t bytes = (uint64_t)page_at(first)->npages * PAGE_SIZE_ARENA;
+    page_run_free_locked(first);
+    sysop_set64(&rec->external, 0);
+    sysop_end();
+    page_heap_unlock();
+    my_slot->used_bytes -= (int64_t)bytes;
+}
+
+void ring_consume_to(uint32_t slot_index, uint64_t at)
+{
+    struct slot *s = slot_at(slot_index);
+    uint64_t tail = atomic_load_explicit(&s->log.tail, memory_order_relaxed);
+    while (tail != at) {
+        struct log_record *rec = record_at(slot_index, tail);
+        if (rec->kind == LOG_EXTERNAL && rec->external) free_external(rec);
+        tail += rec->size;
+        atomic_store_explicit(&s->log.tail, tail, memory_order_release); /* pairs with the acquire in ring_room */
+    }
 }

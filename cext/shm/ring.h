@@ -45,9 +45,19 @@ void ring_republish(struct slot *s, uint32_t slot_index, uint64_t lsn);
 /* Free bytes of this process's ring: a worker parks a writing client while there is too little (never waits). */
 uint64_t ring_room(void);
 
-/* Consumer: the next record of a slot's ring, NULL when there is none; ring_consume() gives its place back. */
-const struct log_record *ring_peek(uint32_t slot_index);
-void ring_consume(uint32_t slot_index, const struct log_record *r);
+/* Below this a worker lets no writing client go on: what one batch may still stage fits for sure (LOG_EXTERNAL takes a cache line). */
+#define RING_LOW (LOG_RING_BYTES / 8)
+static ALWAYS_INLINE bool ring_short(void) { return unlikely(log_on()) && ring_room() < RING_LOW; }
+
+/* Wakes the log writer if it sleeps: after the commits of a batch, when replies wait for the disk. Cheap when it is awake. */
+void ring_wake_writer(void);
+
+/* Consumer: the record at *at (a position of the slot's ring, from its tail on) or the first one behind it, *at moved over padding; NULL
+ * when there is none. ring_advance() moves the cursor over it; ring_consume_to() gives the place of everything before `at` back, and the
+ * memory of records outside the ring, each step so that a death in the middle may be followed by the same call. */
+const struct log_record *ring_next(uint32_t slot_index, uint64_t *at);
+static ALWAYS_INLINE void ring_advance(const struct log_record *r, uint64_t *at) { *at += r->size; }
+void ring_consume_to(uint32_t slot_index, uint64_t at);
 static ALWAYS_INLINE const uint8_t *log_payload(const struct log_record *r)
 {
     return r->kind == LOG_EXTERNAL ? (const uint8_t *)shm_ptr(r->external) : (const uint8_t *)(r + 1);

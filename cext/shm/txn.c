@@ -81,6 +81,7 @@ void txn_begin(struct txn *t)
     t->used_delta = 0;
     t->log_len = 0;
     t->log_frames = 0;
+    t->nchanged = 0;
     store_order();
     atomic_store_explicit(&my_slot->status, STATUS_ACTIVE, memory_order_relaxed);
     store_order();
@@ -128,6 +129,33 @@ void txn_carry_out_frees(void)
     }
 }
 
+/* ---- group commit: what was changed is remembered until it is durable ---- */
+
+static void note_key(struct stripe_lock *s, uint32_t tag, uint64_t lsn)
+{
+    uint32_t oldest = 0;
+    for (uint32_t i = 0; i < RECENT_KEYS; i++) {
+        if (s->recent_lsn[i] && s->recent_hash[i] == tag) {
+            s->recent_lsn[i] = lsn;
+            return;
+        }
+        if (s->recent_lsn[i] < s->recent_lsn[oldest]) oldest = i;
+    }
+    if (s->recent_lsn[oldest] > atomic_load_explicit(&seg()->durable_lsn, memory_order_relaxed)) s->older_lsn = s->recent_lsn[oldest];
+    s->recent_hash[oldest] = tag;
+    s->recent_lsn[oldest] = lsn;
+}
+
+static void note_changes(struct txn *t, uint64_t lsn)
+{
+    if (t->nchanged && t->nchanged <= ARRAY_LEN(t->changed)) {
+        for (uint32_t i = 0; i < t->nchanged; i++) note_key(stripe_lock_at(t->changed[i].stripe), t->changed[i].tag, lsn);
+        return;
+    }
+    for (uint32_t i = 0; i < STRIPE_COUNT; i++)
+        if (txn_holds(t, i)) stripe_lock_at(i)->older_lsn = lsn;
+}
+
 uint64_t txn_commit(struct txn *t)
 {
     uint64_t lsn = 0;
@@ -135,6 +163,7 @@ uint64_t txn_commit(struct txn *t)
         ring_stage(t); /* may fail: nothing is committed yet */
         lsn = ring_commit();
         t->last_lsn = lsn;
+        if (setting(SET_appendfsync) == 1) note_changes(t, lsn);
     } else {
         store_order();
         atomic_store_explicit(&my_slot->status, STATUS_COMMITTED, memory_order_relaxed);

@@ -30,10 +30,19 @@
 #include "shm/cow.h"
 #include "shm/slot.h"
 
+#define RECENT_KEYS 3u
+
+/* Group commit: which keys were changed by transactions that may not be durable yet. Writers: holders of the lock, while appendfsync is
+ * always; readers without the lock believe it only if the lock's version says so. A stripe that has changed more keys than there is
+ * place for says so by older_lsn, which counts for all of its keys. */
 struct stripe_lock {
     _Alignas(CACHE_LINE) lock_word word;
     shm_off interest; /* watched and awaited keys (keyspace/interest.h), under the lock; 0 = none */
+    uint64_t older_lsn;                /* every key of the stripe may have been changed up to here */
+    uint64_t recent_lsn[RECENT_KEYS];  /* 0 = free */
+    uint32_t recent_hash[RECENT_KEYS]; /* high half of the key's hash, mixed */
 };
+_Static_assert(sizeof(struct stripe_lock) == CACHE_LINE, "one line a stripe");
 
 enum undo_kind { UNDO_BYTES = 1, UNDO_ALLOC, UNDO_FREE, UNDO_LINK };
 
@@ -58,6 +67,10 @@ struct txn {
     enum txn_failure failure;
     uint64_t fail_bytes; /* TXN_NO_MEMORY: how much was asked for */
     uint64_t last_lsn;   /* of the last commit that logged something */
+    struct changed_key {
+        uint32_t stripe, tag;
+    } changed[8];        /* for struct stripe_lock, while the log is on; more than there is room for: all of the stripes */
+    uint32_t nchanged;
     /* records to replicate, staged privately until commit */
     uint8_t *log_buf;
     size_t log_len, log_cap;
@@ -207,6 +220,25 @@ void scratch_rewind(struct scratch_mark m);
 static ALWAYS_INLINE bool log_on(void)
 {
     return unlikely(atomic_load_explicit(&seg()->log_enabled, memory_order_relaxed) != 0);
+}
+/* Do replies wait for the disk? */
+static ALWAYS_INLINE bool group_commit_on(void) { return log_on() && setting(SET_appendfsync) == 1; }
+static ALWAYS_INLINE uint32_t recent_tag(uint64_t hash) { return (uint32_t)(hash >> 32) ^ (uint32_t)hash; }
+/* A key was changed; needs its stripe. */
+static ALWAYS_INLINE void txn_note_change(struct txn *t, uint32_t stripe, uint64_t hash)
+{
+    if (t->nchanged < ARRAY_LEN(t->changed)) t->changed[t->nchanged] = (struct changed_key){stripe, recent_tag(hash)};
+    t->nchanged++;
+}
+/* LSN that must be durable before what a reader saw of this key may be told; 0 = nothing is in the way. */
+static inline uint64_t stripe_recent_lsn(const struct stripe_lock *s, uint64_t hash)
+{
+    uint64_t lsn = *(const volatile uint64_t *)&s->older_lsn;
+    for (uint32_t i = 0; i < RECENT_KEYS; i++) {
+        uint64_t at = *(const volatile uint64_t *)&s->recent_lsn[i];
+        if (at > lsn && *(const volatile uint32_t *)&s->recent_hash[i] == recent_tag(hash)) lsn = at;
+    }
+    return lsn;
 }
 /* What this transaction will replicate: a frame per command. begin returns the frame's place, put appends RESP bytes, end closes it.
  * Call only when log_on(). */

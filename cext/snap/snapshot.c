@@ -84,6 +84,8 @@ static void wait_for_copies(void)
 
 /* ---- begin and end ---- */
 
+void (*snapshot_at_cut)(void);
+
 static void cut(void)
 {
     struct seg_header *h = seg();
@@ -100,6 +102,7 @@ static void cut(void)
     info.keys = 0;
     for (uint32_t db = 0; db < h->databases; db++) info.keys += ks_db_size(db);
     atomic_store_explicit(&h->cow_active, ++epoch ? epoch : ++epoch, memory_order_release);
+    if (snapshot_at_cut) snapshot_at_cut();
     txn_unlock(&my_txn);
     info.cut_us = (uint64_t)(clock_mono_us() - start);
 }

@@ -31,6 +31,8 @@ struct snapshot_info {
  * 0, or -1 with a message. Nothing is held on return. */
 int snapshot_begin(uint64_t pool_bytes, const char *spill_dir, char *err, size_t errlen);
 void snapshot_end(void);
+/* Called at the cut, all stripes held: what must change at the very same LSN (the log's file). NULL = nothing. */
+extern void (*snapshot_at_cut)(void);
 /* Ends what a dead persistence process left running; nothing when there is none. */
 void snapshot_abandon(void);
 /* 0, or -1: the spill file cannot be written (errno); the snapshot is to be given up. */

@@ -29,6 +29,7 @@ _HELP = (
      "true, false, bignum."),
     ("SET-SKIP-CHECKSUM-VALIDATION (0|1)", "RESTORE does not look at a payload's checksum when 1."),
     ("QUICKLIST-PACKED-THRESHOLD <size>", "Size from which an element has a list node of its own."),
+    ("LOADAOF", "Write the append-only file out, empty the dataset and load it from there."),
     ("RELOAD [NOSAVE]", "Save the snapshot, empty the dataset and load it again."),
     ("SEGFAULT", "Crash this worker with SIGSEGV."),
     ("SET-ACTIVE-EXPIRE <0|1>", "Switch the background expiry off or on."),
@@ -129,6 +130,7 @@ _SUBCOMMANDS: dict[str, tuple[int, Handler]] = {
     "protocol": (3, _protocol),
     "worker": (2, _worker),
     "reload": (0, persistence.reload),
+    "loadaof": (2, persistence.loadaof),
     # Switches of Redis' own tests that change nothing here.
     "change-repl-id": (2, _accept),
     "set-disable-deny-scripts": (3, _accept),

@@ -19,6 +19,7 @@ from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import Call
 from shoal.persist import state as save_state
+from shoal.persist.appendonly import current_size
 from shoal.replies import Reply, Verbatim
 
 Field = tuple[str, object]
@@ -247,18 +248,42 @@ def _persistence(state: ServerState) -> Iterator[Field]:
         yield "loading_loaded_bytes", done
         yield "loading_loaded_perc", f"{100 * done / max(save.loading_bytes, 1):.2f}"
         yield "loading_eta_seconds", int(passed * (save.loading_bytes - done) / max(done, 1))
-    yield "aof_enabled", int(bool(engine.word("log_enabled")))
-    yield "aof_rewrite_in_progress", 0
-    yield "aof_rewrite_scheduled", 0
-    yield "aof_last_rewrite_time_sec", -1
-    yield "aof_current_rewrite_time_sec", -1
-    yield "aof_last_bgrewrite_status", "ok"
-    yield "aof_rewrites", 0
-    yield "aof_rewrites_consecutive_failures", 0
-    yield "aof_last_write_status", "err" if engine.word("write_error") & 2 else "ok"
-    yield "aof_last_cow_size", 0
+    yield from _appendonly(state, save)
     yield "module_fork_in_progress", 0
     yield "module_fork_last_cow_size", 0
+
+
+def _appendonly(state: ServerState, save: save_state.SaveState) -> Iterator[Field]:
+    on = bool(state.config["appendonly"])
+    rewriting = engine.word("log_rewriting")
+    yield "aof_enabled", int(on)
+    yield "aof_rewrite_in_progress", int(rewriting == 1)
+    yield "aof_rewrite_scheduled", int(rewriting == 2)
+    yield "aof_last_rewrite_time_sec", save.aof_last_seconds
+    yield "aof_current_rewrite_time_sec", int(time.time() - save.aof_since) if save.aof_since else -1
+    yield "aof_last_bgrewrite_status", "ok" if save.aof_last_ok else "err"
+    yield "aof_rewrites", save.aof_rewrites
+    yield "aof_rewrites_consecutive_failures", save.aof_failures
+    yield "aof_last_write_status", "err" if engine.word("log_failed") else "ok"
+    yield "aof_last_cow_size", save.aof_cow_bytes
+    if not on:
+        return
+    position, lsn = engine.log_position(), engine.word("lsn")
+    synced = engine.word("synced_lsn")
+    yield "aof_current_size", current_size()
+    yield "aof_base_size", engine.word("log_base_bytes")
+    yield "aof_pending_rewrite", int(engine.word("log_state") != 1)
+    yield "aof_buffer_length", 0
+    yield "aof_pending_bio_fsync", int(synced < position.lsn)
+    yield "aof_delayed_fsync", 0
+    yield "aof_last_lsn", lsn
+    yield "aof_written_lsn", position.lsn
+    yield "aof_durable_lsn", engine.word("durable_lsn")
+    yield "aof_synced_lsn", synced
+    yield "aof_records", engine.word("log_records")
+    yield "aof_batches", engine.word("log_batches")
+    yield "aof_fsyncs", engine.word("log_syncs")
+    yield "aof_commits_per_fsync", f"{engine.word('log_records') / max(engine.word('log_syncs'), 1):.2f}"
 
 
 def _stats(state: ServerState) -> Iterator[Field]:

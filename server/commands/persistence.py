@@ -35,9 +35,26 @@ def bgsave(state: ServerState, call: Call) -> Reply:
     return Status("Background saving started")
 
 
+@command("bgrewriteaof")
+def bgrewriteaof(state: ServerState, call: Call) -> Reply:
+    answer = state.child.ask({"op": "rewrite"}, _SAVE_SECONDS)
+    if answer.get("error"):
+        raise CommandError(str(answer["error"]))
+    how = "scheduled" if answer.get("scheduled") else "started"
+    return Status(f"Background append only file rewriting {how}")
+
+
 @command("lastsave")
 def lastsave(state: ServerState, call: Call) -> Reply:
     return save_state.read().last_save
+
+
+def loadaof(state: ServerState, call: Call) -> Reply:
+    """DEBUG LOADAOF."""
+    if not state.config["appendonly"]:
+        raise CommandError("DEBUG LOADAOF needs appendonly yes")
+    ask(state, {"op": "reload", "log": True})
+    return OK
 
 
 def reload(state: ServerState, call: Call) -> Reply:

@@ -32,6 +32,15 @@ class SaveState:
     loaded_keys: int = 0
     loaded_expired: int = 0
 
+    aof_since: float = 0.0
+    """Wall clock; 0 when no rewrite is running."""
+    aof_last_seconds: int = -1
+    aof_last_ok: bool = True
+    aof_rewrites: int = 0
+    aof_failures: int = 0
+    """In a row."""
+    aof_cow_bytes: int = 0
+
     def publish(self) -> None:
         while not engine.blob_write(
             engine.BLOB_STATE, orjson.dumps(asdict(self)), engine.blob_version(engine.BLOB_STATE)

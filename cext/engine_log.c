@@ -1,0 +1,72 @@
+/* engine_log.c - what Python sees of the append-only file: the log writer's main loop, and the persistence process' part in it.
+ * Protocol, locks, deaths: log/logwriter.h. */
+#include "engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "log/logwriter.h"
+#include "net/client.h"
+#include "shm/segment.h"
+#include "snap/replay.h"
+#include "snap/snapshot.h"
+
+void engine_log_begin(const char *folder, const char *name) { logwriter_begin(folder, name); }
+void engine_log_run(uint32_t ms) { logwriter_run(ms); }
+int engine_log_drained(void) { return logwriter_drained(); }
+void engine_log_end(void) { logwriter_end(); }
+
+int engine_log_words(char *buf, size_t cap)
+{
+    bool warning;
+    snprintf(buf, cap, "%s", logwriter_words(&warning));
+    return !*buf ? 0 : warning ? 2 : 1;
+}
+
+int engine_log_resume(uint64_t file, uint64_t bytes, uint64_t lsn)
+{
+    if (segment_commit_rings()) return -1;
+    logwriter_resume(file, bytes, lsn);
+    return 0;
+}
+
+static uint64_t next_file;
+
+static void switch_file(void) { logwriter_switch_locked(next_file); }
+
+int engine_snapshot_begin_log(uint64_t pool_bytes, const char *spill_folder, uint64_t file, char *err, size_t errlen)
+{
+    if (segment_commit_rings()) {
+        snprintf(err, errlen, "no shared memory for the log");
+        return -1;
+    }
+    next_file = file;
+    snapshot_at_cut = switch_file;
+    int result = snapshot_begin(pool_bytes, spill_folder, err, errlen);
+    snapshot_at_cut = NULL;
+    return result;
+}
+
+void engine_log_base_done(void) { logwriter_base_done(); }
+void engine_log_off(void) { logwriter_off(); }
+void engine_write_error(uint32_t bit, int on) { write_error_set(bit, on != 0); }
+
+void engine_log_get(struct engine_log *out)
+{
+    struct log_mark m = logwriter_mark();
+    *out = (struct engine_log){m.lsn, m.file, m.bytes};
+}
+
+int engine_aof_load(int fd, const char *path, int allow_torn, uint64_t until_s, struct engine_aof *out, char *err, size_t errlen)
+{
+    struct replay_report r;
+    struct client *cl = client_create_internal();
+    if (!cl) {
+        snprintf(err, errlen, "no memory");
+        return -1;
+    }
+    enum replay_result result = replay_file(cl, fd, path, allow_torn != 0, until_s, &r, err, errlen);
+    client_destroy(cl);
+    *out = (struct engine_aof){r.bytes, r.good, r.commands, r.keys, r.lsn, r.preamble, result == REPLAY_TORN};
+    return result == REPLAY_FAILED ? -1 : 0;
+}

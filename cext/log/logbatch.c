@@ -1,0 +1,127 @@
+/* log/logbatch.c - merging the rings, building batches. Form and order: logbatch.h. */
+#include "log/logbatch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/crc64.h"
+#include "base/num.h"
+
+/* ---- merging ---- */
+
+void log_merge_init(struct log_merge *m, uint64_t after)
+{
+    m->next = after + 1;
+    m->last = 0;
+    for (uint32_t i = 0; i < SLOT_MAX; i++) {
+        m->at[i] = atomic_load_explicit(&slot_at(i)->log.tail, memory_order_relaxed);
+        for (const struct log_record *r; (r = ring_next(i, &m->at[i])) && r->lsn <= after;) ring_advance(r, &m->at[i]);
+    }
+}
+
+const struct log_record *log_merge_next(struct log_merge *m)
+{
+    for (uint32_t n = 0; n < SLOT_MAX; n++) {
+        uint32_t i = (m->last + n) % SLOT_MAX;
+        const struct log_record *r = ring_next(i, &m->at[i]);
+        if (!r || r->lsn != m->next) continue;
+        m->last = i;
+        return r;
+    }
+    return NULL;
+}
+
+void log_merge_take(struct log_merge *m, const struct log_record *r)
+{
+    ring_advance(r, &m->at[m->last]);
+    m->next = r->lsn + 1;
+}
+
+bool log_merge_skip(struct log_merge *m, uint64_t lsn)
+{
+    const struct log_record *r;
+    while (m->next <= lsn && (r = log_merge_next(m))) log_merge_take(m, r);
+    return m->next > lsn;
+}
+
+/* ---- building ---- */
+
+void log_batch_clear(struct log_batch *b)
+{
+    b->len = 0;
+    b->records = 0;
+}
+
+void log_batch_free(struct log_batch *b)
+{
+    free(b->buf);
+    *b = (struct log_batch){0};
+}
+
+static bool room(struct log_batch *b, size_t n)
+{
+    if (b->cap - b->len >= n) return true;
+    size_t cap = MAX(b->len + n, b->cap ? b->cap * 2 : (size_t)65536);
+    uint8_t *grown = realloc(b->buf, cap);
+    if (!grown) return false;
+    b->buf = grown;
+    b->cap = cap;
+    return true;
+}
+
+static void put(struct log_batch *b, const void *p, size_t n)
+{
+    memcpy(b->buf + b->len, p, n);
+    b->len += n;
+}
+
+static void put_select(struct log_batch *b, uint32_t db)
+{
+    char digits[16], text[64];
+    int n = snprintf(digits, sizeof digits, "%" PRIu32, db);
+    put(b, text, (size_t)snprintf(text, sizeof text, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits));
+    b->db = db;
+}
+
+static void put_timestamp(struct log_batch *b, uint64_t time_ms)
+{
+    char text[40];
+    if (!b->timestamps || time_ms / 1000 == b->second) return;
+    b->second = time_ms / 1000;
+    put(b, text, (size_t)snprintf(text, sizeof text, "#TS:%" PRIu64 "\r\n", b->second));
+}
+
+bool log_batch_add(struct log_batch *b, const struct log_record *r)
+{
+    static const char multi[] = "*1\r\n$5\r\nMULTI\r\n", exec[] = "*1\r\n$4\r\nEXEC\r\n";
+    const uint8_t *p = log_payload(r), *end = p + r->bytes;
+    if (!room(b, r->bytes + 128 + 64ull * r->frames)) return false;
+    put_timestamp(b, r->time_ms);
+    bool wrap = r->frames > 1;
+    while (p < end) {
+        struct log_frame f;
+        memcpy(&f, p, sizeof f);
+        p += sizeof f;
+        if (f.db != b->db) put_select(b, f.db);
+        if (wrap && p == log_payload(r) + sizeof f) put(b, multi, sizeof multi - 1);
+        put(b, p, f.len);
+        p += f.len;
+    }
+    if (wrap) put(b, exec, sizeof exec - 1);
+    b->lsn = r->lsn;
+    b->time_ms = r->time_ms;
+    b->records++;
+    return true;
+}
+
+bool log_batch_end(struct log_batch *b)
+{
+    char text[128];
+    uint64_t crc = crc64(0, b->buf, b->len);
+    int n = snprintf(text, sizeof text, LOG_MARK_WORD "lsn=%" PRIu64 " time=%" PRIu64 " bytes=%zu crc=%016" PRIx64 "\r\n", b->lsn, b->time_ms,
+                     b->len, crc);
+    if (!room(b, (size_t)n)) return false;
+    put(b, text, (size_t)n);
+    return true;
+}

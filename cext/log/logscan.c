@@ -1,0 +1,213 @@
+/* log/logscan.c - cutting an AOF into commands, and judging it. What the verdicts mean: logscan.h. */
+#include "log/logscan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/crc64.h"
+#include "base/num.h"
+#include "log/logbatch.h"
+
+#define LINE_MAX_BYTES 1024u /* Redis gives up on longer ones */
+
+/* ---- lines ---- */
+
+/* The '\n' that ends the line at `at`; n = there is none. */
+static size_t line_end(const struct logscan *s, size_t at)
+{
+    const uint8_t *e = memchr(s->p + at, '\n', s->n - at);
+    return e ? (size_t)(e - s->p) : s->n;
+}
+
+struct mark_line {
+    uint64_t lsn, time_ms, bytes, crc;
+};
+
+static bool mark_parse(const uint8_t *p, size_t n, struct mark_line *m)
+{
+    char text[160];
+    int used = 0;
+    if (n >= sizeof text) return false;
+    memcpy(text, p, n);
+    text[n] = 0;
+    return sscanf(text, LOG_MARK_WORD "lsn=%" SCNu64 " time=%" SCNu64 " bytes=%" SCNu64 " crc=%" SCNx64 "%n", &m->lsn, &m->time_ms, &m->bytes,
+                  &m->crc, &used) == 4 &&
+           used > 0;
+}
+
+static bool starts_with(const struct logscan *s, size_t at, const char *word)
+{
+    size_t n = strlen(word);
+    return s->n - at >= n && memcmp(s->p + at, word, n) == 0;
+}
+
+/* A line that begins with '#'. */
+static enum logscan_result pass_line(struct logscan *s)
+{
+    size_t end = line_end(s, s->at);
+    struct mark_line m;
+    if (end == s->n) return s->n - s->at < LINE_MAX_BYTES ? LOGSCAN_SHORT : LOGSCAN_WRONG;
+    if (starts_with(s, s->at, LOG_MARK_WORD)) {
+        if (!mark_parse(s->p + s->at, end - s->at, &m) || m.bytes != s->at - s->batch ||
+            crc64(0, s->p + s->batch, s->at - s->batch) != m.crc)
+            return LOGSCAN_WRONG;
+        s->lsn = m.lsn;
+        s->time_ms = m.time_ms;
+        s->batch = end + 1;
+        s->batches = true;
+    } else if (starts_with(s, s->at, "#TS:")) {
+        s->second = strtoull((const char *)s->p + s->at + 4, NULL, 10); /* ends at the line's end at the latest */
+    }
+    s->at = end + 1;
+    return LOGSCAN_COMMAND;
+}
+
+/* "<mark><number>\r\n" at *at; moves behind it. */
+static enum logscan_result read_length(const struct logscan *s, size_t *at, uint8_t mark, int64_t *v)
+{
+    if (*at >= s->n) return LOGSCAN_SHORT;
+    if (s->p[*at] != mark) return LOGSCAN_WRONG;
+    size_t i = *at + 1, digits = 0;
+    int64_t value = 0;
+    for (; i < s->n && s->p[i] >= '0' && s->p[i] <= '9'; i++, digits++) {
+        if (digits > 17) return LOGSCAN_WRONG;
+        value = value * 10 + (s->p[i] - '0');
+    }
+    if (i >= s->n || (s->p[i] == '\r' && i + 1 >= s->n)) return LOGSCAN_SHORT;
+    if (!digits || s->p[i] != '\r' || s->p[i + 1] != '\n') return LOGSCAN_WRONG;
+    *at = i + 2;
+    *v = value;
+    return LOGSCAN_COMMAND;
+}
+
+static enum logscan_result read_argument(const struct logscan *s, size_t *at, struct slice *out)
+{
+    int64_t n;
+    enum logscan_result r = read_length(s, at, '$', &n);
+    if (r != LOGSCAN_COMMAND) return r;
+    if ((uint64_t)n + 2 > s->n - *at) return LOGSCAN_SHORT;
+    *out = (struct slice){s->p + *at, (size_t)n};
+    *at += (size_t)n;
+    if (s->p[*at] != '\r' || s->p[*at + 1] != '\n') return LOGSCAN_WRONG;
+    *at += 2;
+    return LOGSCAN_COMMAND;
+}
+
+enum logscan_result logscan_next(struct logscan *s)
+{
+    while (s->at < s->n && s->p[s->at] == '#') {
+        enum logscan_result r = pass_line(s);
+        if (r != LOGSCAN_COMMAND) return r;
+    }
+    if (s->at == s->n) return LOGSCAN_END;
+    size_t at = s->at;
+    int64_t argc;
+    enum logscan_result r = read_length(s, &at, '*', &argc);
+    if (r != LOGSCAN_COMMAND) return r;
+    if (argc < 1 || argc > INT32_MAX) return LOGSCAN_WRONG;
+    s->argc = 0;
+    for (int64_t i = 0; i < argc; i++) {
+        if (s->argc == s->cap) {
+            s->cap = s->cap ? s->cap * 2 : 64;
+            s->argv = realloc(s->argv, s->cap * sizeof *s->argv);
+            ENSURE(s->argv);
+        }
+        r = read_argument(s, &at, &s->argv[s->argc]);
+        if (r != LOGSCAN_COMMAND) return r;
+        s->argc++;
+    }
+    s->at = at;
+    return LOGSCAN_COMMAND;
+}
+
+void logscan_free(struct logscan *s)
+{
+    free(s->argv);
+    s->argv = NULL;
+    s->cap = 0;
+}
+
+/* ---- judging ---- */
+
+static bool is_word(struct slice a, const char *word) { return a.n == strlen(word) && strncasecmp((const char *)a.p, word, a.n) == 0; }
+
+/* Is there, behind `at`, a batch line whose bytes fit it? Then what is wrong before was once whole. */
+static bool whole_batch_behind(const struct logscan *s, size_t at)
+{
+    static const char word[] = "\n" LOG_MARK_WORD;
+    const uint8_t *from = s->p + at;
+    size_t left = s->n - at;
+    for (const uint8_t *hit; (hit = memmem(from, left, word, sizeof word - 1));) {
+        size_t line = (size_t)(hit + 1 - s->p), end = line_end(s, line);
+        struct mark_line m;
+        left -= (size_t)(hit + 1 - from);
+        from = hit + 1;
+        if (end == s->n || !mark_parse(s->p + line, end - line, &m) || m.bytes > line || line - m.bytes < at) continue;
+        if (crc64(0, s->p + line - m.bytes, m.bytes) == m.crc) return true;
+    }
+    return false;
+}
+
+/* Ours and nobody else's: everything is in batches, so an end that is none was never acknowledged. */
+static bool judge_wrong(const struct logscan *s, bool ours, struct logscan_report *out)
+{
+    if (!ours || whole_batch_behind(s, s->at)) return false;
+    out->good = s->batch;
+    return true;
+}
+
+/* How redis-server begins when it goes on in a file of ours. An end without a batch line that begins otherwise is a batch of ours of which
+ * any part may be missing, so nothing of it is believed. */
+#define SELECT_HEAD "*2\r\n$6\r\nSELECT\r\n"
+
+static bool has_batches(const uint8_t *p, size_t from, size_t n)
+{
+    static const char word[] = "\n" LOG_MARK_WORD;
+    return memmem(p + from, n - from, word, sizeof word - 1) != NULL;
+}
+
+enum logscan_verdict logscan_check(const uint8_t *p, size_t from, size_t n, uint64_t until_s, struct logscan_report *out)
+{
+    struct logscan s = {.p = p, .n = n, .at = from, .batch = from};
+    enum logscan_verdict verdict = LOGSCAN_WHOLE;
+    size_t multi = SIZE_MAX; /* where an open MULTI began */
+    *out = (struct logscan_report){.good = from, .at = n};
+    for (;;) {
+        size_t start = s.at;
+        enum logscan_result r = logscan_next(&s);
+        if (until_s && s.second > until_s) break;
+        if (r == LOGSCAN_COMMAND) {
+            bool opens = s.argc == 1 && is_word(s.argv[0], "multi"), ends = s.argc == 1 && is_word(s.argv[0], "exec");
+            if (opens && multi == SIZE_MAX) multi = start;
+            if (ends) multi = SIZE_MAX;
+            out->commands++;
+        } else if (r == LOGSCAN_WRONG) {
+            out->at = s.at;
+            out->why = s.p[s.at] == '#' ? "the checksum of the batch before it does not fit" : "no command begins there";
+            verdict = judge_wrong(&s, s.batches || has_batches(p, from, n), out) ? LOGSCAN_TORN : LOGSCAN_BAD;
+            break;
+        }
+        if (multi == SIZE_MAX) {
+            out->good = s.at;
+            out->lsn = s.lsn;
+            out->time_ms = s.time_ms;
+        }
+        if (r == LOGSCAN_END || r == LOGSCAN_SHORT) {
+            if (r == LOGSCAN_SHORT || multi != SIZE_MAX) {
+                verdict = LOGSCAN_TORN;
+                out->at = s.at;
+                out->why = r == LOGSCAN_SHORT ? "it ends within a command" : "it ends within a MULTI";
+                if (r == LOGSCAN_SHORT && s.batches && !starts_with(&s, s.batch, SELECT_HEAD)) out->good = s.batch;
+                if (r == LOGSCAN_SHORT && whole_batch_behind(&s, s.at)) { /* a damaged length swallows what comes behind it */
+                    verdict = LOGSCAN_BAD;
+                    out->why = "a length there is damaged";
+                }
+            }
+            break;
+        }
+    }
+    logscan_free(&s);
+    return verdict;
+}

@@ -1,0 +1,50 @@
+/* log/logscan.h - reading an AOF from memory: what is whole, what is torn, what is damaged.
+ *
+ * logscan_next() gives one command after the other; lines that begin with '#' are passed over, and our own (logbatch.h) are believed only
+ * if length and CRC fit the bytes before them. logscan_check() reads a whole file so, without executing anything, and says how much of it
+ * may be:
+ *   LOGSCAN_WHOLE   everything
+ *   LOGSCAN_TORN    the end is missing: half a command, half a MULTI, a last batch of ours that did not reach the disk whole. `good` bytes
+ *                   are fine; what lies behind was never acknowledged, and goes as a whole (a MULTI from its first command on)
+ *   LOGSCAN_BAD     something else stands at `at`: the file was damaged, or is no AOF
+ * A batch of ours that does not fit is a torn end only if no batch line that fits its own bytes comes behind it.
+ *
+ * Pure: private memory, nothing shared, nothing fails but by its result.
+ */
+#ifndef SHOAL_LOG_LOGSCAN_H
+#define SHOAL_LOG_LOGSCAN_H
+
+#include "base/base.h"
+
+struct logscan {
+    const uint8_t *p;     /* the file */
+    size_t n, at;         /* its length; where the next command begins */
+    struct slice *argv;   /* of the last command; malloc'ed, logscan_free() */
+    uint32_t argc, cap;
+    size_t batch;         /* where the bytes that the next batch line speaks of begin */
+    bool batches;         /* a batch line was seen */
+    uint64_t lsn, time_ms; /* of the last batch line */
+    uint64_t second;      /* of the last #TS: line */
+};
+
+enum logscan_result { LOGSCAN_COMMAND, LOGSCAN_END, LOGSCAN_SHORT, LOGSCAN_WRONG };
+
+/* SHORT: the file ends within a command or a line. WRONG: no command stands at `at`, or a batch line does not fit. */
+enum logscan_result logscan_next(struct logscan *s);
+void logscan_free(struct logscan *s);
+
+enum logscan_verdict { LOGSCAN_WHOLE, LOGSCAN_TORN, LOGSCAN_BAD };
+
+struct logscan_report {
+    size_t good;          /* bytes that may be executed */
+    size_t at;            /* where the trouble begins (TORN, BAD) */
+    uint64_t commands;
+    uint64_t lsn, time_ms; /* of the last batch line within `good`; 0 = none */
+    const char *why;
+};
+
+/* p[from..n): from is where commands begin (behind an RDB preamble). until_s: commands behind the first #TS: line above this second are
+ * left out (0 = all): recovery to a point in time; then `good` ends there and the verdict is WHOLE. */
+enum logscan_verdict logscan_check(const uint8_t *p, size_t from, size_t n, uint64_t until_s, struct logscan_report *out);
+
+#endif

@@ -1,0 +1,541 @@
+/* log/logwriter.c - the log writer's loop. The protocol, deaths and failures: logwriter.h. */
+#include "log/logwriter.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "shm/inbox.h"
+
+#define NAP_MS_SYNC 100 /* appendfsync always: producers wake us */
+#define NAP_MS_BUSY 5   /* else we look by ourselves */
+#define NAP_MS_IDLE 25
+#define IDLE_ROUNDS 100u
+#define SYNC_EVERY_US 1000000
+
+enum { FSYNC_NO, FSYNC_ALWAYS, FSYNC_EVERYSEC }; /* settings.def */
+
+static struct {
+    char folder[PATH_MAX], name[256];
+    int fd; /* of `file`; -1 = none */
+    uint64_t file, bytes;
+    struct log_merge merge;
+    struct log_batch batch;
+    int64_t synced_us; /* monotonic: when the last fdatasync was begun */
+    uint32_t idle;     /* rounds without work */
+    char words[512];
+    bool has_words, warning;
+} w = {.fd = -1};
+
+/* ---- marks and words ---- */
+
+static struct seg_header *head(void) { return seg(); }
+
+struct log_mark logwriter_mark(void)
+{
+    struct log_mark m;
+    uint32_t i;
+    do {
+        i = atomic_load_explicit(&head()->log_mark_index, memory_order_acquire);
+        m = head()->log_marks[i & 1];
+        atomic_thread_fence(memory_order_acquire);
+    } while (atomic_load_explicit(&head()->log_mark_index, memory_order_relaxed) != i);
+    return m;
+}
+
+static void mark_set(struct log_mark m)
+{
+    uint32_t i = atomic_load_explicit(&head()->log_mark_index, memory_order_relaxed);
+    head()->log_marks[(i + 1) & 1] = m;
+    atomic_store_explicit(&head()->log_mark_index, i + 1, memory_order_release); /* pairs with the acquire in logwriter_mark */
+}
+
+static void say(bool warning, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void say(bool warning, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(w.words, sizeof w.words, fmt, args);
+    va_end(args);
+    w.has_words = true;
+    w.warning = warning;
+}
+
+const char *logwriter_words(bool *warning)
+{
+    *warning = w.warning;
+    if (!w.has_words) return "";
+    w.has_words = false;
+    return w.words;
+}
+
+void write_error_set(uint32_t bit, bool on)
+{
+    if (on)
+        atomic_fetch_or(&seg()->write_error, bit);
+    else
+        atomic_fetch_and(&seg()->write_error, ~bit);
+}
+
+/* ---- waking workers ---- */
+
+static void wake_slot(uint32_t i)
+{
+    uint64_t one = 1;
+    if (inbox_eventfd[i] < 0) return;
+    ssize_t n = write(inbox_eventfd[i], &one, sizeof one); /* a full counter: it is awake already */
+    (void)n;
+}
+
+static void wake_waiting(void)
+{
+    uint64_t durable = atomic_load_explicit(&head()->durable_lsn, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in the worker before it sleeps: one of both sees the other */
+    for (uint32_t i = 0; i < SLOT_MAX; i++) {
+        struct slot *s = slot_at(i);
+        uint64_t wanted = atomic_load_explicit(&s->wait_lsn, memory_order_relaxed);
+        bool ready = wanted && wanted <= durable && atomic_compare_exchange_strong(&s->wait_lsn, &wanted, 0);
+        bool room = atomic_load_explicit(&s->log.producer_waits, memory_order_relaxed) && atomic_exchange(&s->log.producer_waits, 0);
+        if (ready || room) wake_slot(i);
+    }
+}
+
+static void publish_durable(uint64_t lsn)
+{
+    if (lsn > atomic_load_explicit(&head()->durable_lsn, memory_order_relaxed))
+        atomic_store_explicit(&head()->durable_lsn, lsn, memory_order_release);
+}
+
+static void publish_synced(uint64_t lsn)
+{
+    if (lsn > atomic_load_explicit(&head()->synced_lsn, memory_order_relaxed))
+        atomic_store_explicit(&head()->synced_lsn, lsn, memory_order_release);
+}
+
+/* While a first base is being written for a log that was off or had failed, replies that need durability wait for it. */
+static bool counts(void) { return atomic_load_explicit(&head()->log_state, memory_order_acquire) == LOG_ON; }
+
+/* ---- failure ---- */
+
+static bool failed(void) { return atomic_load_explicit(&head()->log_failed, memory_order_acquire) != 0; }
+
+static void fail(const char *what, int error)
+{
+    if (failed()) return;
+    atomic_store_explicit(&head()->log_failed, (uint32_t)(error ? error : EIO), memory_order_release);
+    write_error_set(2, true);
+    say(true, "%s the append only file %s.%" PRIu64 ".incr.aof: %s. Writes are refused until a new file and base are on the disk.", what,
+        w.name, w.file, strerror(error ? error : EIO));
+}
+
+/* ---- the helper that forces to the disk once a second ---- */
+
+static struct {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool started, busy, stop;
+    int fd, error;
+    uint64_t lsn;
+} helper = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void *helper_main(void *unused)
+{
+    pthread_mutex_lock(&helper.lock);
+    while (!helper.stop) {
+        if (!helper.busy) {
+            pthread_cond_wait(&helper.changed, &helper.lock);
+            continue;
+        }
+        int fd = helper.fd;
+        uint64_t lsn = helper.lsn;
+        pthread_mutex_unlock(&helper.lock);
+        int error = fdatasync(fd) ? errno : 0;
+        atomic_fetch_add(&head()->log_syncs, 1);
+        pthread_mutex_lock(&helper.lock);
+        if (error)
+            helper.error = error;
+        else if (counts())
+            publish_synced(lsn);
+        helper.busy = false;
+        pthread_cond_broadcast(&helper.changed);
+    }
+    pthread_mutex_unlock(&helper.lock);
+    return unused;
+}
+
+/* Waits until it does not use the file; its error, if it had one, is taken. */
+static int helper_rest(void)
+{
+    pthread_mutex_lock(&helper.lock);
+    while (helper.busy) pthread_cond_wait(&helper.changed, &helper.lock);
+    int error = helper.error;
+    helper.error = 0;
+    pthread_mutex_unlock(&helper.lock);
+    return error;
+}
+
+/* Asks it to work; false: it still does. */
+static bool helper_ask(int fd, uint64_t lsn)
+{
+    if (!helper.started) helper.started = pthread_create(&helper.thread, NULL, helper_main, NULL) == 0;
+    if (!helper.started) return false;
+    pthread_mutex_lock(&helper.lock);
+    bool idle = !helper.busy;
+    if (idle) {
+        helper.fd = fd;
+        helper.lsn = lsn;
+        helper.busy = true;
+        pthread_cond_broadcast(&helper.changed);
+    }
+    pthread_mutex_unlock(&helper.lock);
+    return idle;
+}
+
+static int helper_error(void)
+{
+    pthread_mutex_lock(&helper.lock);
+    int error = helper.busy ? 0 : helper.error;
+    if (error) helper.error = 0;
+    pthread_mutex_unlock(&helper.lock);
+    return error;
+}
+
+/* ---- the file ---- */
+
+static void file_close(void)
+{
+    helper_rest();
+    if (w.fd >= 0) close(w.fd);
+    w.fd = -1;
+    w.file = 0;
+}
+
+/* Opens the mark's file where the mark says it ends. */
+static void file_open(struct log_mark m)
+{
+    char path[PATH_MAX + 300];
+    struct stat st;
+    file_close();
+    w.file = m.file;
+    w.bytes = m.bytes;
+    w.batch.db = m.db;
+    w.batch.second = 0;
+    snprintf(path, sizeof path, "%s/%s.%" PRIu64 ".incr.aof", w.folder, w.name, m.file);
+    w.fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (w.fd < 0 || fstat(w.fd, &st)) {
+        fail("Can't open", errno);
+    } else if ((uint64_t)st.st_size < m.bytes) {
+        errno = EIO;
+        fail("Bytes that were written are gone from", errno);
+    } else if (((uint64_t)st.st_size > m.bytes && ftruncate(w.fd, (off_t)m.bytes)) || lseek(w.fd, (off_t)m.bytes, SEEK_SET) < 0) {
+        fail("Can't cut", errno);
+    }
+}
+
+static bool file_sync(void)
+{
+    struct log_mark m = logwriter_mark();
+    int error = helper_rest();
+    if (!error) {
+        if (fdatasync(w.fd)) error = errno;
+        atomic_fetch_add(&head()->log_syncs, 1);
+        w.synced_us = clock_mono_us();
+    }
+    if (error) {
+        fail("Can't force to the disk", error);
+        return false;
+    }
+    if (counts()) publish_synced(m.lsn);
+    return true;
+}
+
+static bool write_all(const uint8_t *p, size_t n)
+{
+    while (n) {
+        ssize_t done = write(w.fd, p, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) return false;
+        p += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* ---- one batch ---- */
+
+static void consume(void)
+{
+    for (uint32_t i = 0; i < SLOT_MAX; i++) ring_consume_to(i, w.merge.at[i]);
+}
+
+/* Gathers up to LSN `limit`; true: something is there. */
+static bool gather(uint64_t limit)
+{
+    const struct log_record *r;
+    log_batch_clear(&w.batch);
+    w.batch.timestamps = setting(SET_aof_timestamp_enabled) != 0;
+    while (w.batch.len < LOG_BATCH_BYTES && w.merge.next <= limit && (r = log_merge_next(&w.merge))) {
+        if (!log_batch_add(&w.batch, r)) {
+            if (w.batch.records) break;
+            fail("No memory to write", ENOMEM);
+            return false;
+        }
+        log_merge_take(&w.merge, r);
+    }
+    return w.batch.records > 0;
+}
+
+static bool syncs_held(void)
+{
+    return atomic_load_explicit(&head()->log_hold_syncs, memory_order_relaxed) && setting(SET_no_appendfsync_on_rewrite);
+}
+
+static void write_batch(void)
+{
+    if (!log_batch_end(&w.batch)) {
+        fail("No memory to write", ENOMEM);
+        return;
+    }
+    if (!write_all(w.batch.buf, w.batch.len)) {
+        fail("Can't write to", errno);
+        return;
+    }
+    w.bytes += w.batch.len;
+    mark_set((struct log_mark){w.batch.lsn, w.file, w.bytes, w.batch.db});
+    consume();
+    atomic_fetch_add_explicit(&head()->log_batches, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&head()->log_records, w.batch.records, memory_order_relaxed);
+    if (setting(SET_appendfsync) == FSYNC_ALWAYS && !syncs_held() && !file_sync()) return;
+    if (counts()) publish_durable(w.batch.lsn);
+    if (w.batch.cap > 4 * LOG_BATCH_BYTES) {
+        uint64_t db = w.batch.db, second = w.batch.second;
+        log_batch_free(&w.batch);
+        w.batch.db = db;
+        w.batch.second = second;
+    }
+}
+
+/* ---- changing files ---- */
+
+/* True: the switch was carried out, or there is none to wait for. */
+static void try_switch(void)
+{
+    uint64_t file = atomic_load_explicit(&head()->log_next_file, memory_order_acquire); /* pairs with the release in logwriter_switch_locked */
+    uint64_t lsn = atomic_load_explicit(&head()->log_switch_lsn, memory_order_relaxed);
+    struct log_mark m = logwriter_mark();
+    if (!file) return;
+    if (m.file != file) {
+        bool drop = failed() || !m.file;
+        if (drop ? !log_merge_skip(&w.merge, lsn) : w.merge.next <= lsn) return;
+        if (!drop && setting(SET_appendfsync) != FSYNC_NO && !file_sync()) return;
+        m = (struct log_mark){lsn, file, 0, LOG_DB_NONE};
+        mark_set(m);
+        consume();
+        atomic_store_explicit(&head()->log_failed, 0, memory_order_release); /* write_error stays until the base is done */
+        if (w.merge.next < lsn + 1) w.merge.next = lsn + 1;
+        file_open(m);
+    }
+    atomic_store_explicit(&head()->log_next_file, 0, memory_order_release);
+}
+
+/* Switched off: what the rings still hold was written; nothing more comes. */
+static void finish_off(void)
+{
+    struct log_mark m = logwriter_mark();
+    if (failed()) {
+        log_merge_skip(&w.merge, atomic_load_explicit(&head()->lsn, memory_order_acquire));
+        consume();
+    } else if (m.file) {
+        file_sync();
+    }
+    file_close();
+    m.lsn = w.merge.next - 1;
+    m.file = 0;
+    mark_set(m);
+    publish_durable(m.lsn);
+    atomic_store_explicit(&head()->log_failed, 0, memory_order_release);
+    write_error_set(2, false);
+}
+
+/* ---- the loop ---- */
+
+static bool anything_there(void)
+{
+    for (uint32_t i = 0; i < SLOT_MAX; i++)
+        if (ring_next(i, &w.merge.at[i])) return true;
+    return false;
+}
+
+static void nap(int64_t until_us)
+{
+    struct seg_header *h = head();
+    int64_t ms = setting(SET_appendfsync) == FSYNC_ALWAYS ? NAP_MS_SYNC : w.idle > IDLE_ROUNDS ? NAP_MS_IDLE : NAP_MS_BUSY;
+    int64_t us = MIN(ms * 1000, until_us - clock_mono_us());
+    if (failed()) us = MIN(us, 20000);
+    if (us <= 0) return;
+    atomic_store_explicit(&h->log_sleeps, 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in ring_wake_writer */
+    bool wanted = (!failed() && anything_there()) || (atomic_load_explicit(&h->log_next_file, memory_order_relaxed) && !failed());
+    if (!wanted) {
+        struct timespec ts = {us / 1000000, us % 1000000 * 1000};
+        syscall(SYS_futex, &h->log_sleeps, FUTEX_WAIT, 1, &ts, NULL, 0);
+    } else if (w.idle) {
+        usleep(50); /* a record whose LSN is taken but which is not published yet */
+    }
+    atomic_store_explicit(&h->log_sleeps, 0, memory_order_relaxed);
+    w.idle++;
+}
+
+static void sync_now_and_then(void)
+{
+    int error = helper_error();
+    if (error) fail("Can't force to the disk", error);
+    if (failed() || w.fd < 0) return;
+    struct log_mark m = logwriter_mark();
+    int64_t policy = setting(SET_appendfsync), now = clock_mono_us();
+    if (policy == FSYNC_NO || syncs_held() || atomic_load_explicit(&head()->synced_lsn, memory_order_relaxed) >= m.lsn) return;
+    if (policy == FSYNC_ALWAYS) {
+        if (file_sync() && counts()) publish_durable(m.lsn);
+    } else if (now - w.synced_us >= SYNC_EVERY_US && helper_ask(w.fd, m.lsn)) {
+        w.synced_us = now;
+    }
+}
+
+static bool step(void)
+{
+    struct log_mark m = logwriter_mark();
+    if (m.file != w.file && !failed()) {
+        file_open(m);
+        if (w.merge.next <= m.lsn) log_merge_init(&w.merge, m.lsn);
+        consume();
+    }
+    if (atomic_load_explicit(&head()->log_state, memory_order_acquire) == LOG_OFF) {
+        if (!m.file) return false;
+        uint64_t last = atomic_load_explicit(&head()->lsn, memory_order_acquire);
+        if (!failed() && gather(UINT64_MAX)) {
+            write_batch();
+            return true;
+        }
+        if (failed() || w.merge.next > last) finish_off();
+        return false;
+    }
+    uint64_t next = atomic_load_explicit(&head()->log_next_file, memory_order_acquire);
+    uint64_t limit = next && next != m.file ? atomic_load_explicit(&head()->log_switch_lsn, memory_order_relaxed) : UINT64_MAX;
+    bool worked = false;
+    if (!failed() && w.fd >= 0 && gather(limit)) {
+        write_batch();
+        worked = true;
+    }
+    if (next) {
+        try_switch();
+        worked = worked || !atomic_load_explicit(&head()->log_next_file, memory_order_relaxed);
+    }
+    return worked;
+}
+
+void logwriter_begin(const char *folder, const char *name)
+{
+    snprintf(w.folder, sizeof w.folder, "%s", folder);
+    snprintf(w.name, sizeof w.name, "%s", name);
+    w.batch.db = LOG_DB_NONE;
+    struct log_mark m = logwriter_mark();
+    log_merge_init(&w.merge, m.lsn);
+    consume(); /* what was written, but not given back when the last one died */
+    if (m.file && !failed()) file_open(m);
+}
+
+void logwriter_run(uint32_t ms)
+{
+    int64_t until = clock_mono_us() + (int64_t)ms * 1000;
+    do {
+        bool worked = step();
+        sync_now_and_then();
+        wake_waiting();
+        if (worked)
+            w.idle = 0;
+        else
+            nap(until);
+    } while (clock_mono_us() < until);
+}
+
+bool logwriter_drained(void)
+{
+    if (failed() || !logwriter_mark().file) return true;
+    if (w.merge.next <= atomic_load_explicit(&head()->lsn, memory_order_acquire) || anything_there()) return false;
+    return setting(SET_appendfsync) == FSYNC_NO || file_sync();
+}
+
+void logwriter_end(void)
+{
+    if (helper.started) {
+        pthread_mutex_lock(&helper.lock);
+        helper.stop = true;
+        pthread_cond_broadcast(&helper.changed);
+        pthread_mutex_unlock(&helper.lock);
+        pthread_join(helper.thread, NULL);
+        helper.started = helper.stop = helper.busy = false;
+    }
+    if (w.fd >= 0) close(w.fd);
+    w.fd = -1;
+    w.file = 0;
+    log_batch_free(&w.batch);
+}
+
+/* ---- the other processes' part ---- */
+
+void logwriter_resume(uint64_t file, uint64_t bytes, uint64_t lsn)
+{
+    struct seg_header *h = head();
+    txn_lock_all(&my_txn);
+    if (atomic_load(&h->lsn) < lsn) atomic_store(&h->lsn, lsn);
+    lsn = atomic_load(&h->lsn);
+    atomic_store(&h->durable_lsn, lsn);
+    atomic_store(&h->synced_lsn, lsn);
+    atomic_store(&h->log_failed, 0);
+    atomic_store(&h->log_next_file, 0);
+    mark_set((struct log_mark){lsn, file, bytes, LOG_DB_NONE});
+    atomic_store(&h->log_state, LOG_ON);
+    atomic_store(&h->log_enabled, 1);
+    txn_unlock(&my_txn);
+}
+
+void logwriter_switch_locked(uint64_t file)
+{
+    struct seg_header *h = head();
+    uint64_t lsn = atomic_load(&h->lsn);
+    if (!atomic_load(&h->log_enabled) || atomic_load(&h->log_failed)) atomic_store(&h->log_state, LOG_STARTING);
+    atomic_store(&h->log_enabled, 1);
+    atomic_store_explicit(&h->log_switch_lsn, lsn, memory_order_relaxed);
+    atomic_store_explicit(&h->log_next_file, file, memory_order_release); /* pairs with the acquire in try_switch */
+    ring_wake_writer();
+}
+
+void logwriter_base_done(void)
+{
+    struct log_mark m = logwriter_mark();
+    atomic_store_explicit(&head()->log_state, LOG_ON, memory_order_release);
+    if (failed()) return;
+    write_error_set(2, false);
+    if (setting(SET_appendfsync) != FSYNC_ALWAYS) publish_durable(m.lsn);
+    ring_wake_writer();
+}
+
+void logwriter_off(void)
+{
+    txn_lock_all(&my_txn);
+    atomic_store(&head()->log_enabled, 0);
+    atomic_store(&head()->log_state, LOG_OFF);
+    txn_unlock(&my_txn);
+    ring_wake_writer();
+}
