@@ -117,11 +117,18 @@ bool log_batch_add(struct log_batch *b, const struct log_record *r)
 
 bool log_batch_end(struct log_batch *b)
 {
-    char text[128];
-    uint64_t crc = crc64(0, b->buf, b->len);
-    int n = snprintf(text, sizeof text, LOG_MARK_WORD "lsn=%" PRIu64 " time=%" PRIu64 " bytes=%zu crc=%016" PRIx64 "\r\n", b->lsn, b->time_ms,
-                     b->len, crc);
-    if (!room(b, (size_t)n)) return false;
-    put(b, text, (size_t)n);
+    char text[LOG_MARK_MAX];
+    struct log_mark_line m = {b->lsn, b->time_ms, b->len};
+    size_t n = log_mark_format(&m, b->buf, text);
+    if (!room(b, n)) return false;
+    put(b, text, n);
     return true;
+}
+
+size_t log_mark_format(const struct log_mark_line *m, const uint8_t *bytes, char text[LOG_MARK_MAX])
+{
+    int n = snprintf(text, LOG_MARK_MAX, LOG_MARK_WORD "lsn=%" PRIu64 " time=%" PRIu64 " bytes=%" PRIu64 " crc=", m->lsn, m->time_ms, m->bytes);
+    uint64_t crc = crc64(crc64(0, bytes, m->bytes), text, (size_t)n);
+    n += snprintf(text + n, LOG_MARK_MAX - (size_t)n, "%016" PRIx64 "\r\n", crc);
+    return (size_t)n;
 }

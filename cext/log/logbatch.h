@@ -6,7 +6,8 @@
  * Batch: what one write() takes. SELECT when the database changes, MULTI and EXEC around a record of several commands, the commands, a
  * `#TS:` line (seconds) when aof-timestamp-enabled asks for it, and at the end one line of ours, which Redis skips as it skips every
  * line that begins with '#':
- *     #BATCH lsn=<last LSN> time=<its commit in ms> bytes=<bytes since the line before, or the file's start> crc=<their CRC-64, hex>\r\n
+ *     #BATCH lsn=<last LSN> time=<its commit in ms> bytes=<bytes since the line before, or the file's start> crc=<CRC-64 of them and of
+ *     this line up to here, hex>\r\n
  *
  * Private memory of the log writer; it reads the rings and changes nothing there. Death: nothing is lost, the heir starts anew from the mark
  * in the header.
@@ -48,6 +49,12 @@ void log_batch_clear(struct log_batch *b); /* keeps db */
 bool log_batch_add(struct log_batch *b, const struct log_record *r);
 /* The line at the end. */
 bool log_batch_end(struct log_batch *b);
+#define LOG_MARK_MAX 160 /* bytes of that line at most */
+struct log_mark_line {
+    uint64_t lsn, time_ms, bytes;
+};
+/* The line behind `bytes`; its length. */
+size_t log_mark_format(const struct log_mark_line *m, const uint8_t *bytes, char text[LOG_MARK_MAX]);
 void log_batch_free(struct log_batch *b);
 
 #endif

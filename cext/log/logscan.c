@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#include "base/crc64.h"
-#include "base/num.h"
 #include "log/logbatch.h"
 
 #define LINE_MAX_BYTES 1024u /* Redis gives up on longer ones */
@@ -21,20 +19,16 @@ static size_t line_end(const struct logscan *s, size_t at)
     return e ? (size_t)(e - s->p) : s->n;
 }
 
-struct mark_line {
-    uint64_t lsn, time_ms, bytes, crc;
-};
-
-static bool mark_parse(const uint8_t *p, size_t n, struct mark_line *m)
+/* Is the line at `at`, which ends at `end`, the one that belongs behind the bytes it speaks of? Every byte of it must fit. */
+static bool mark_fits(const struct logscan *s, size_t at, size_t end, struct log_mark_line *m)
 {
-    char text[160];
-    int used = 0;
+    char text[LOG_MARK_MAX], want[LOG_MARK_MAX];
+    size_t n = end + 1 - at;
     if (n >= sizeof text) return false;
-    memcpy(text, p, n);
+    memcpy(text, s->p + at, n);
     text[n] = 0;
-    return sscanf(text, LOG_MARK_WORD "lsn=%" SCNu64 " time=%" SCNu64 " bytes=%" SCNu64 " crc=%" SCNx64 "%n", &m->lsn, &m->time_ms, &m->bytes,
-                  &m->crc, &used) == 4 &&
-           used > 0;
+    if (sscanf(text, LOG_MARK_WORD "lsn=%" SCNu64 " time=%" SCNu64 " bytes=%" SCNu64, &m->lsn, &m->time_ms, &m->bytes) != 3) return false;
+    return m->bytes <= at && log_mark_format(m, s->p + at - m->bytes, want) == n && memcmp(text, want, n) == 0;
 }
 
 static bool starts_with(const struct logscan *s, size_t at, const char *word)
@@ -47,12 +41,10 @@ static bool starts_with(const struct logscan *s, size_t at, const char *word)
 static enum logscan_result pass_line(struct logscan *s)
 {
     size_t end = line_end(s, s->at);
-    struct mark_line m;
+    struct log_mark_line m;
     if (end == s->n) return s->n - s->at < LINE_MAX_BYTES ? LOGSCAN_SHORT : LOGSCAN_WRONG;
     if (starts_with(s, s->at, LOG_MARK_WORD)) {
-        if (!mark_parse(s->p + s->at, end - s->at, &m) || m.bytes != s->at - s->batch ||
-            crc64(0, s->p + s->batch, s->at - s->batch) != m.crc)
-            return LOGSCAN_WRONG;
+        if (!mark_fits(s, s->at, end, &m) || m.bytes != s->at - s->batch) return LOGSCAN_WRONG;
         s->lsn = m.lsn;
         s->time_ms = m.time_ms;
         s->batch = end + 1;
@@ -133,19 +125,18 @@ void logscan_free(struct logscan *s)
 
 static bool is_word(struct slice a, const char *word) { return a.n == strlen(word) && strncasecmp((const char *)a.p, word, a.n) == 0; }
 
-/* Is there, behind `at`, a batch line whose bytes fit it? Then what is wrong before was once whole. */
-static bool whole_batch_behind(const struct logscan *s, size_t at)
+/* Is there, behind the last good batch, another one that fits its own bytes? Then what is wrong in between was once whole. */
+static bool whole_batch_behind(const struct logscan *s)
 {
     static const char word[] = "\n" LOG_MARK_WORD;
-    const uint8_t *from = s->p + at;
-    size_t left = s->n - at;
+    const uint8_t *from = s->p + s->batch;
+    size_t left = s->n - s->batch;
     for (const uint8_t *hit; (hit = memmem(from, left, word, sizeof word - 1));) {
         size_t line = (size_t)(hit + 1 - s->p), end = line_end(s, line);
-        struct mark_line m;
+        struct log_mark_line m;
         left -= (size_t)(hit + 1 - from);
         from = hit + 1;
-        if (end == s->n || !mark_parse(s->p + line, end - line, &m) || m.bytes > line || line - m.bytes < at) continue;
-        if (crc64(0, s->p + line - m.bytes, m.bytes) == m.crc) return true;
+        if (end < s->n && mark_fits(s, line, end, &m) && line - m.bytes >= s->batch) return true;
     }
     return false;
 }
@@ -153,7 +144,7 @@ static bool whole_batch_behind(const struct logscan *s, size_t at)
 /* Ours and nobody else's: everything is in batches, so an end that is none was never acknowledged. */
 static bool judge_wrong(const struct logscan *s, bool ours, struct logscan_report *out)
 {
-    if (!ours || whole_batch_behind(s, s->at)) return false;
+    if (!ours || whole_batch_behind(s)) return false;
     out->good = s->batch;
     return true;
 }
@@ -200,7 +191,7 @@ enum logscan_verdict logscan_check(const uint8_t *p, size_t from, size_t n, uint
                 out->at = s.at;
                 out->why = r == LOGSCAN_SHORT ? "it ends within a command" : "it ends within a MULTI";
                 if (r == LOGSCAN_SHORT && s.batches && !starts_with(&s, s.batch, SELECT_HEAD)) out->good = s.batch;
-                if (r == LOGSCAN_SHORT && whole_batch_behind(&s, s.at)) { /* a damaged length swallows what comes behind it */
+                if (r == LOGSCAN_SHORT && whole_batch_behind(&s)) { /* a damaged length swallows what comes behind it */
                     verdict = LOGSCAN_BAD;
                     out->why = "a length there is damaged";
                 }

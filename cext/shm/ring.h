@@ -5,7 +5,7 @@
  * (LOG_EXTERNAL), which the log writer frees with arena_large_give() once it has written it.
  *
  * Commit with a record: stage it whole beyond ring.head; under header.log_lock take the LSN, write it into the record, store
- * COMMITTED(lsn) in the status word, advance header.lsn; publish ring.head (release; pairs with the acquire in ring_peek).
+ * COMMITTED(lsn) in the status word, advance header.lsn; publish ring.head (release; pairs with the acquire in ring_next).
  * So LSNs have no holes, and per key their order is execution order, since the stripes are held.
  *
  * Death: before COMMITTED nothing is published and header.lsn is as before: the LSN is taken by the next. After it, the heir

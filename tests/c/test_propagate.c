@@ -67,7 +67,8 @@ static const char *logged(void)
     static char text[4096];
     size_t at = 0;
     text[0] = 0;
-    for (const struct log_record *r; (r = ring_peek(1)) != NULL; ring_consume(1, r)) {
+    uint64_t position = slot_at(1)->log.tail;
+    for (const struct log_record *r; (r = ring_next(1, &position)) != NULL; ring_advance(r, &position)) {
         const uint8_t *p = log_payload(r);
         for (uint32_t f = 0; f < r->frames; f++) {
             struct log_frame frame;
@@ -83,6 +84,7 @@ static const char *logged(void)
             p += sizeof frame + frame.len;
         }
     }
+    ring_consume_to(1, position);
     return text;
 }
 

@@ -1,0 +1,360 @@
+/* test_log.c - the append-only file below the processes: LSN order over rings, batches, torn and damaged files, the log writer's heir. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sys/stat.h>
+
+#include "check.h"
+#include "segment_fixture.h"
+#include "base/crc64.h"
+#include "log/logscan.h"
+#include "log/logwriter.h"
+
+static void use_slot(uint32_t i)
+{
+    slot_acquire(i, SLOT_WORKER);
+    txn_init(&my_txn);
+    my_txn.on_fail = &fixture_failed;
+}
+
+static void put(struct txn *t, uint32_t db, const char *resp)
+{
+    size_t frame = txn_log_begin(t, db);
+    txn_log_put(t, resp, strlen(resp));
+    txn_log_end(t, frame);
+}
+
+/* One transaction of slot i that logs `frames` SETs of the number. */
+static uint64_t commit_from(uint32_t i, uint32_t db, uint32_t frames, int number)
+{
+    char text[80];
+    use_slot(i);
+    struct txn *t = fixture_begin();
+    snprintf(text, sizeof text, "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\n%04d\r\n", number);
+    for (uint32_t f = 0; f < frames; f++) put(t, db, text);
+    return txn_commit(t);
+}
+
+static int open_with_log(void)
+{
+    int fd = fixture_open(64 << 20);
+    CHECK_EQ(segment_commit_rings(), 0);
+    atomic_store(&seg()->log_enabled, 1);
+    return fd;
+}
+
+static void records_come_in_order_of_lsn(void)
+{
+    int fd = open_with_log();
+    struct log_merge m;
+    const struct log_record *r;
+    log_merge_init(&m, 0);
+    CHECK(log_merge_next(&m) == NULL);
+    for (int i = 0; i < 60; i++) CHECK_EQ(commit_from(1 + (uint32_t)(i * 7 % 3), 0, 1, i), i + 1);
+    for (uint64_t lsn = 1; lsn <= 60; lsn++) {
+        CHECK((r = log_merge_next(&m)) && r->lsn == lsn);
+        log_merge_take(&m, r);
+    }
+    CHECK(log_merge_next(&m) == NULL);
+    log_merge_init(&m, 40); /* an heir that goes on behind 40, with nothing given back yet */
+    CHECK((r = log_merge_next(&m)) && r->lsn == 41);
+    CHECK(log_merge_skip(&m, 60) && !log_merge_next(&m));
+    fixture_close(fd);
+}
+
+static void a_gap_waits_for_its_record(void)
+{
+    int fd = open_with_log();
+    struct log_merge m;
+    commit_from(1, 0, 1, 1);
+    commit_from(2, 0, 1, 2);
+    commit_from(1, 0, 1, 3);
+    uint64_t published = slot_at(2)->log.head;
+    slot_at(2)->log.head = slot_at(2)->log.tail; /* LSN 2 is taken, but its worker has not published it yet */
+    log_merge_init(&m, 0);
+    const struct log_record *r = log_merge_next(&m);
+    CHECK(r && r->lsn == 1);
+    log_merge_take(&m, r);
+    CHECK(log_merge_next(&m) == NULL);
+    slot_at(2)->log.head = published;
+    CHECK((r = log_merge_next(&m)) && r->lsn == 2);
+    fixture_close(fd);
+}
+
+static struct log_batch batch_of(int records, uint32_t db, uint32_t frames)
+{
+    struct log_merge m;
+    struct log_batch b = {.db = LOG_DB_NONE};
+    uint64_t before = atomic_load(&seg()->lsn);
+    for (int i = 0; i < records; i++) commit_from(1, db, frames, i);
+    log_merge_init(&m, before);
+    for (const struct log_record *r; (r = log_merge_next(&m)); log_merge_take(&m, r)) CHECK(log_batch_add(&b, r));
+    ring_consume_to(1, m.at[1]);
+    return b;
+}
+
+static void batches_select_wrap_and_end_with_a_mark(void)
+{
+    int fd = open_with_log();
+    struct log_batch b = batch_of(1, 3, 2);
+    static const char want[] = "*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\n0000\r\n"
+                               "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\n0000\r\n*1\r\n$4\r\nEXEC\r\n";
+    char mark[LOG_MARK_MAX];
+    CHECK_EQ(b.len, sizeof want - 1);
+    CHECK_MEM(b.buf, want, sizeof want - 1);
+    size_t n = b.len;
+    CHECK(log_batch_end(&b));
+    const char *crc = memmem(b.buf, b.len, "crc=", 4);
+    CHECK(crc != NULL);
+    snprintf(mark, sizeof mark, " bytes=%zu crc=%016" PRIx64 "\r\n", n, crc64(0, b.buf, (size_t)(crc + 4 - (const char *)b.buf)));
+    CHECK(b.len > n + strlen(mark) && !memcmp(b.buf + b.len - strlen(mark), mark, strlen(mark)));
+    CHECK(!memcmp(b.buf + n, "#BATCH lsn=1 time=", 18));
+    CHECK_EQ(b.db, 3);
+    log_batch_free(&b);
+    fixture_close(fd);
+}
+
+/* Three batches of two SETs each, as a file. */
+static size_t three_batches(uint8_t *out, size_t ends[3])
+{
+    size_t n = 0;
+    for (int i = 0; i < 3; i++) {
+        struct log_batch b = batch_of(2, 0, 1);
+        CHECK(log_batch_end(&b));
+        memcpy(out + n, b.buf, b.len);
+        n += b.len;
+        ends[i] = n;
+        log_batch_free(&b);
+    }
+    return n;
+}
+
+static void torn_ends_are_known_from_damage(void)
+{
+    int fd = open_with_log();
+    static uint8_t file[8192];
+    struct logscan_report r;
+    size_t ends[3], n = three_batches(file, ends);
+    CHECK_EQ(logscan_check(file, 0, n, 0, &r), LOGSCAN_WHOLE);
+    CHECK_EQ(r.good, n);
+    CHECK_EQ(r.commands, 9); /* six SETs, three SELECTs */
+    CHECK_EQ(r.lsn, 6);
+    for (size_t cut = ends[1] + 1; cut < n; cut++) { /* wherever the last batch ends early, the two before it are good */
+        enum logscan_verdict v = logscan_check(file, 0, cut, 0, &r);
+        CHECK(v == LOGSCAN_TORN || v == LOGSCAN_WHOLE);
+        CHECK(r.good >= ends[1] && r.good <= cut);
+        CHECK_EQ(r.lsn, 4);
+    }
+    for (size_t at = 0; at < ends[1]; at++) { /* any flipped byte before the last batch is damage, not a torn end */
+        file[at] ^= 0x10;
+        CHECK_EQ(logscan_check(file, 0, n, 0, &r), LOGSCAN_BAD);
+        file[at] ^= 0x10;
+    }
+    memset(file + ends[1] + 5, 0, 40); /* the last batch reached the disk only in parts */
+    CHECK_EQ(logscan_check(file, 0, n, 0, &r), LOGSCAN_TORN);
+    CHECK_EQ(r.good, ends[1]);
+    fixture_close(fd);
+}
+
+static enum logscan_verdict judge(const char *text, struct logscan_report *r) { return logscan_check((const uint8_t *)text, 0, strlen(text), 0, r); }
+
+#define SET_A "*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\n1\r\n"
+#define MULTI "*1\r\n$5\r\nMULTI\r\n"
+#define EXEC "*1\r\n$4\r\nEXEC\r\n"
+
+static void files_of_others_are_read_as_redis_does(void)
+{
+    struct logscan_report r;
+    CHECK_EQ(judge("", &r), LOGSCAN_WHOLE);
+    CHECK_EQ(judge(SET_A, &r), LOGSCAN_WHOLE);
+    CHECK_EQ(judge("#TS:17\r\n" SET_A, &r), LOGSCAN_WHOLE);
+    CHECK_EQ(judge(SET_A "*3\r\n$3\r\nset\r\n$1\r\n", &r), LOGSCAN_TORN);
+    CHECK_EQ(r.good, strlen(SET_A));
+    CHECK_EQ(judge(SET_A MULTI SET_A, &r), LOGSCAN_TORN);
+    CHECK_EQ(r.good, strlen(SET_A));
+    CHECK_EQ(judge(SET_A MULTI SET_A EXEC, &r), LOGSCAN_WHOLE);
+    CHECK_EQ(judge(SET_A MULTI SET_A "*1\r\n$4\r\nEX", &r), LOGSCAN_TORN);
+    CHECK_EQ(r.good, strlen(SET_A));
+    CHECK_EQ(judge(SET_A "!!!", &r), LOGSCAN_BAD);
+    CHECK_EQ(r.at, strlen(SET_A));
+    CHECK_EQ(judge("*0\r\n", &r), LOGSCAN_BAD);
+    CHECK_EQ(judge("*1\r\n$99999999999999999999\r\n", &r), LOGSCAN_BAD);
+}
+
+static void recovery_stops_at_a_second(void)
+{
+    struct logscan_report r;
+    static const char text[] = "#TS:10\r\n" SET_A "#TS:20\r\n" SET_A;
+    CHECK_EQ(logscan_check((const uint8_t *)text, 0, sizeof text - 1, 15, &r), LOGSCAN_WHOLE);
+    CHECK_EQ(r.good, 8 + strlen(SET_A));
+    CHECK_EQ(logscan_check((const uint8_t *)text, 0, sizeof text - 1, 20, &r), LOGSCAN_WHOLE);
+    CHECK_EQ(r.good, sizeof text - 1);
+}
+
+/* ---- the writer ---- */
+
+static char folder[] = "/tmp/shoal-test-log-XXXXXX";
+
+static size_t file_bytes(int seq, char *buf, size_t cap)
+{
+    char path[100];
+    snprintf(path, sizeof path, "%s/a.aof.%d.incr.aof", folder, seq);
+    int fd = open(path, O_RDONLY);
+    ssize_t n = fd < 0 ? 0 : read(fd, buf, cap);
+    if (fd >= 0) close(fd);
+    return n < 0 ? 0 : (size_t)n;
+}
+
+static void file_create(int seq)
+{
+    char path[100];
+    snprintf(path, sizeof path, "%s/a.aof.%d.incr.aof", folder, seq);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    CHECK(fd >= 0);
+    close(fd);
+}
+
+static int count(const char *p, size_t n, const char *word)
+{
+    int found = 0;
+    for (const char *at = p; (at = memmem(at, n - (size_t)(at - p), word, strlen(word))); at++) found++;
+    return found;
+}
+
+static void the_heir_goes_on_at_the_mark(void)
+{
+    int fd = open_with_log();
+    static char buf[1 << 20];
+    struct logscan_report r;
+    atomic_store(&seg()->settings[SET_appendfsync], 1);
+    file_create(1);
+    logwriter_resume(1, 0, 0);
+    use_slot(5);
+    logwriter_begin(folder, "a.aof");
+    for (int i = 0; i < 10; i++) commit_from(1 + (uint32_t)i % 2, 0, 1, i);
+    use_slot(5);
+    logwriter_run(20);
+    CHECK_EQ(atomic_load(&seg()->durable_lsn), 10);
+    CHECK(logwriter_drained());
+    CHECK_EQ(slot_at(1)->log.head, slot_at(1)->log.tail);
+    struct log_mark m = logwriter_mark();
+    logwriter_end(); /* as if killed right after a write() whose mark was not set: */
+    int file = open((snprintf(buf, sizeof buf, "%s/a.aof.1.incr.aof", folder), buf), O_WRONLY | O_APPEND);
+    CHECK(file >= 0 && write(file, "*3\r\n$3\r\nSET\r\n$1\r\nk", 18) == 18);
+    close(file);
+    for (int i = 10; i < 20; i++) commit_from(1, 0, 1, i);
+    use_slot(5);
+    logwriter_begin(folder, "a.aof");
+    logwriter_run(20);
+    CHECK_EQ(atomic_load(&seg()->durable_lsn), 20);
+    size_t n = file_bytes(1, buf, sizeof buf);
+    CHECK(n > m.bytes);
+    CHECK_EQ(logscan_check((uint8_t *)buf, 0, n, 0, &r), LOGSCAN_WHOLE);
+    CHECK_EQ(r.lsn, 20);
+    CHECK_EQ(count(buf, n, "\r\nSET\r\n"), 20);
+    logwriter_end();
+    fixture_close(fd);
+}
+
+static void a_switch_divides_at_its_lsn(void)
+{
+    int fd = open_with_log();
+    static char buf[1 << 20];
+    atomic_store(&seg()->settings[SET_appendfsync], 0);
+    file_create(1);
+    file_create(2);
+    logwriter_resume(1, 0, 0);
+    for (int i = 0; i < 5; i++) commit_from(1, 0, 1, i);
+    txn_lock_all(&my_txn);
+    logwriter_switch_locked(2);
+    txn_unlock(&my_txn);
+    for (int i = 5; i < 12; i++) commit_from(2, 0, 1, i);
+    use_slot(5);
+    logwriter_begin(folder, "a.aof");
+    logwriter_run(30);
+    CHECK_EQ(atomic_load(&seg()->log_next_file), 0);
+    CHECK_EQ(count(buf, file_bytes(1, buf, sizeof buf), "\r\nSET\r\n"), 5);
+    CHECK_EQ(count(buf, file_bytes(2, buf, sizeof buf), "\r\nSET\r\n"), 7);
+    CHECK_EQ(logwriter_mark().lsn, 12);
+    logwriter_end();
+    fixture_close(fd);
+}
+
+static void a_failed_file_is_left_and_a_new_base_heals(void)
+{
+    int fd = open_with_log();
+    static char buf[1 << 20];
+    atomic_store(&seg()->settings[SET_appendfsync], 1);
+    file_create(4);
+    logwriter_resume(3, 0, 0); /* no such file */
+    commit_from(1, 0, 1, 1);
+    use_slot(5);
+    logwriter_begin(folder, "a.aof");
+    logwriter_run(10);
+    CHECK(atomic_load(&seg()->log_failed) != 0);
+    CHECK_EQ(atomic_load(&seg()->write_error), 2);
+    CHECK_EQ(atomic_load(&seg()->durable_lsn), 0);
+    txn_lock_all(&my_txn);
+    logwriter_switch_locked(4); /* the cut of a new base, which holds LSN 1 */
+    txn_unlock(&my_txn);
+    commit_from(1, 0, 1, 2);
+    use_slot(5);
+    logwriter_run(30);
+    CHECK_EQ(atomic_load(&seg()->log_failed), 0);
+    CHECK_EQ(atomic_load(&seg()->durable_lsn), 0); /* the base is not done */
+    logwriter_base_done();
+    CHECK_EQ(atomic_load(&seg()->write_error), 0);
+    logwriter_run(30);
+    CHECK_EQ(atomic_load(&seg()->durable_lsn), 2);
+    CHECK_EQ(count(buf, file_bytes(4, buf, sizeof buf), "\r\nSET\r\n"), 1);
+    logwriter_end();
+    fixture_close(fd);
+}
+
+static void large_records_lie_outside_and_are_freed(void)
+{
+    int fd = open_with_log();
+    static char big[1 << 20], buf[3 << 20];
+    memset(big, 'x', sizeof big);
+    file_create(6);
+    logwriter_resume(6, 0, 0);
+    use_slot(1);
+    uint64_t before = seg()->pages_used - seg()->pages_free;
+    struct txn *t = fixture_begin();
+    size_t frame = txn_log_begin(t, 0);
+    txn_log_put(t, "*2\r\n$4\r\nECHO\r\n$1048576\r\n", 24);
+    txn_log_put(t, big, sizeof big);
+    txn_log_put(t, "\r\n", 2);
+    txn_log_end(t, frame);
+    txn_commit(t);
+    CHECK(seg()->pages_used - seg()->pages_free > before);
+    use_slot(5);
+    logwriter_begin(folder, "a.aof");
+    logwriter_run(30);
+    CHECK_EQ(seg()->pages_used - seg()->pages_free, before);
+    struct logscan_report r;
+    size_t n = file_bytes(6, buf, sizeof buf);
+    CHECK_EQ(logscan_check((uint8_t *)buf, 0, n, 0, &r), LOGSCAN_WHOLE);
+    CHECK_EQ(r.commands, 2);
+    logwriter_end();
+    FIXTURE_SOUND();
+    fixture_close(fd);
+}
+
+int main(void)
+{
+    CHECK(mkdtemp(folder) != NULL);
+    RUN(records_come_in_order_of_lsn);
+    RUN(a_gap_waits_for_its_record);
+    RUN(batches_select_wrap_and_end_with_a_mark);
+    RUN(torn_ends_are_known_from_damage);
+    RUN(files_of_others_are_read_as_redis_does);
+    RUN(recovery_stops_at_a_second);
+    RUN(the_heir_goes_on_at_the_mark);
+    RUN(a_switch_divides_at_its_lsn);
+    RUN(a_failed_file_is_left_and_a_new_base_heals);
+    RUN(large_records_lie_outside_and_are_freed);
+    char path[100];
+    for (int i = 1; i <= 6; i++) unlink((snprintf(path, sizeof path, "%s/a.aof.%d.incr.aof", folder, i), path));
+    rmdir(folder);
+    return check_report();
+}
