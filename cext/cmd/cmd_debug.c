@@ -188,6 +188,30 @@ static bool permitted(const struct client *cl)
     return who == 1 || (who == 2 && local);
 }
 
+static const struct debug_part {
+    const char *word;
+    uint32_t min, max; /* arguments with DEBUG and the word */
+    command_fn *run;
+} parts[] = {
+    {"OBJECT", 3, 4, debug_object},
+    {"DIGEST", 2, 2, debug_digest},
+    {"DIGEST-VALUE", 3, UINT32_MAX, debug_digest_value},
+    {"SLEEP", 3, 3, debug_sleep},
+    {"SET-ACTIVE-EXPIRE", 3, 3, debug_active_expire},
+    {"SET-SKIP-CHECKSUM-VALIDATION", 3, 3, debug_skip_checksum},
+    {"STRINGMATCH-LEN", 4, 4, debug_stringmatch},
+    {"POPULATE", 3, 5, debug_populate},
+};
+
+static const struct debug_part *part_of(const struct cmd *c)
+{
+    for (uint32_t i = 0; i < ARRAY_LEN(parts); i++)
+        if (arg_is(c, 1, parts[i].word) && c->argc >= parts[i].min && c->argc <= parts[i].max) return &parts[i];
+    return NULL;
+}
+
+bool debug_in_c(const struct cmd *c) { return part_of(c) != NULL; }
+
 void cmd_debug(struct cmd *c)
 {
     if (!permitted(c->client)) {
@@ -196,24 +220,9 @@ void cmd_debug(struct cmd *c)
                              "restart the server.");
         return;
     }
-    static const struct {
-        const char *word;
-        uint32_t min, max; /* arguments with DEBUG and the word */
-        command_fn *run;
-    } parts[] = {
-        {"OBJECT", 3, 4, debug_object},
-        {"DIGEST", 2, 2, debug_digest},
-        {"DIGEST-VALUE", 3, UINT32_MAX, debug_digest_value},
-        {"SLEEP", 3, 3, debug_sleep},
-        {"SET-ACTIVE-EXPIRE", 3, 3, debug_active_expire},
-        {"SET-SKIP-CHECKSUM-VALIDATION", 3, 3, debug_skip_checksum},
-        {"STRINGMATCH-LEN", 4, 4, debug_stringmatch},
-        {"POPULATE", 3, 5, debug_populate},
-    };
-    for (uint32_t i = 0; i < ARRAY_LEN(parts); i++)
-        if (arg_is(c, 1, parts[i].word) && c->argc >= parts[i].min && c->argc <= parts[i].max) {
-            parts[i].run(c);
-            return;
-        }
-    cmd_python(c);
+    const struct debug_part *part = part_of(c);
+    if (part)
+        part->run(c);
+    else
+        cmd_python(c);
 }

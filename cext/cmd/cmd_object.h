@@ -15,4 +15,7 @@ bool object_digest(const struct entry *e, uint8_t digest[DIGEST_BYTES]);
 /* The digest of all databases, independent of the order of keys; every stripe is held. */
 bool dataset_digest(uint8_t digest[DIGEST_BYTES]);
 
+/* Does C run this call of DEBUG itself? The rest is Python's. */
+bool debug_in_c(const struct cmd *c);
+
 #endif

@@ -4,8 +4,10 @@
  * transaction is atomic for every worker, and for a death at any instruction. Each command has a savepoint: one that fails for
  * memory is rolled back alone and replies its error, the others stand. What they log becomes one record of several frames.
  *
- * When the arena only has to grow, EXEC rolls everything back, waits for room holding nothing, and starts again; not if a queued command
- * is Python's, whose effects a rollback does not reach.
+ * When the arena only has to grow, EXEC rolls everything back, waits for room holding nothing, and starts again.
+ *
+ * Commands that run in Python touch no key, but may wait for other processes, which may wait for stripes (BGSAVE, CONFIG SET appendonly).
+ * So they run after the commit, in their order, and their replies are put where they belong.
  *
  * Locks: WATCH and EXEC take stripes themselves (their rows say lock_self). Death: the bracket's undo; the queue was private.
  */
@@ -148,7 +150,6 @@ static void plan(struct exec *x)
     for (uint32_t i = 0; i < x->m->count; i++) {
         const struct queued *q = x->m->queue[i];
         x->all |= q->all_stripes;
-        if (q->spec->flags & CMD_PYTHON) x->may_wait = false;
         for (uint32_t k = 0; k < q->nkeys; k++) map_add(x->map, q->keys[k].hash);
     }
     for (const struct watch *w = x->c->client->watches; w; w = w->next) map_add(x->map, w->key.hash);
@@ -209,6 +210,68 @@ static void run_one(struct exec *x, struct queued *q)
     dispatch_run(&inner);
 }
 
+static void run_in_order(struct exec *x)
+{
+    for (uint32_t i = 0; i < x->m->count; i++) {
+        struct queued *q = x->m->queue[i];
+        if (q->afterwards) {
+            q->db = x->c->client->db;
+            q->reply_at = reply_mark(x->c->out);
+        } else {
+            run_one(x, q);
+        }
+    }
+}
+
+/* Moves the reply's bytes from `from` to its end down to `to`. */
+static void move_reply(struct reply *r, size_t from, size_t to)
+{
+    size_t n = r->len - from;
+    uint8_t *kept = from == to || r->broken ? NULL : malloc(n + 1);
+    if (from == to || r->broken) return;
+    if (!kept) {
+        r->broken = true;
+        return;
+    }
+    memcpy(kept, r->buf + from, n);
+    memmove(r->buf + to + n, r->buf + to, from - to);
+    memcpy(r->buf + to, kept, n);
+    free(kept);
+}
+
+static void run_one_afterwards(struct exec *x, struct queued *q)
+{
+    struct txn *t = x->c->txn;
+    const size_t mark = reply_mark(x->c->out);
+    t->on_fail = &x->failed_one;
+    if (setjmp(x->failed_one)) {
+        if (t->active)
+            txn_abort(t);
+        else
+            txn_unlock(t);
+        reply_rewind(x->c->out, mark);
+        reply_failure(x);
+        return;
+    }
+    struct cmd inner = inner_command(x, q);
+    inner.db = q->db;
+    dispatch_run(&inner);
+}
+
+/* What runs in Python, when the transaction is committed and nothing is held. */
+static void run_afterwards(struct exec *x)
+{
+    size_t moved = 0;
+    for (uint32_t i = 0; i < x->m->count; i++) {
+        struct queued *q = x->m->queue[i];
+        if (!q->afterwards) continue;
+        size_t from = reply_mark(x->c->out);
+        run_one_afterwards(x, q);
+        move_reply(x->c->out, from, q->reply_at + moved);
+        moved += reply_mark(x->c->out) - from;
+    }
+}
+
 /* One try of the whole transaction; afterwards nothing is held. */
 static enum exec_end attempt(struct exec *x)
 {
@@ -230,7 +293,7 @@ static enum exec_end attempt(struct exec *x)
     remove_watches(t, x->c->client);
     if (!changed) {
         reply_array(x->c->out, x->m->count);
-        for (uint32_t i = 0; i < x->m->count; i++) run_one(x, x->m->queue[i]);
+        run_in_order(x);
         t->on_fail = &x->failed;
     }
     blocking_commit(t);
@@ -278,6 +341,7 @@ void cmd_exec(struct cmd *c)
     x->may_wait = true;
     plan(x);
     enum exec_end end = run_transaction(x);
+    if (end == EXEC_DONE) run_afterwards(x);
     if (end == EXEC_CHANGED) reply_null_array(c->out);
     if (end == EXEC_FAILED) reply_failure(x);
     multi_end(cl);

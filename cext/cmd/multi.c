@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "cmd/cmd_object.h"
 #include "cmd/handlers.h"
 #include "keyspace/interest.h"
 
@@ -47,6 +48,11 @@ void multi_exec_refused(struct cmd *c, const char *error)
     reply_errorf(c->out, "EXECABORT Transaction discarded because of: %s", error);
 }
 
+static bool runs_in_python(const struct cmd *c)
+{
+    return c->spec->flags & CMD_PYTHON || (c->spec->handler == cmd_debug && !debug_in_c(c));
+}
+
 static bool wants_all_stripes(const struct cmd *c)
 {
     if (c->spec->handler == cmd_unwatch) return false; /* does nothing in EXEC */
@@ -71,7 +77,8 @@ static struct queued *queued_new(const struct cmd *c, const struct key_index *fo
     }
     for (uint32_t i = 0; i < nkeys; i++)
         q->keys[i] = (struct key_ref){found[i].pos, key_hash(q->argv[found[i].pos])};
-    q->all_stripes = wants_all_stripes(c);
+    q->afterwards = runs_in_python(c);
+    q->all_stripes = !q->afterwards && wants_all_stripes(c);
     return q;
 }
 

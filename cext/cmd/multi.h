@@ -14,6 +14,9 @@ struct queued {                /* one command; a single allocation with its argu
     const struct command *spec;
     uint32_t argc, nkeys;
     bool all_stripes;          /* needs every stripe */
+    bool afterwards;           /* runs in Python: EXEC runs it when nothing is held any more */
+    uint32_t db;               /* afterwards: the database selected where it stands in the queue, */
+    size_t reply_at;           /* and where its reply belongs */
     size_t bytes;              /* of the allocation */
     struct key_ref *keys;      /* as cmd.keys */
     struct slice argv[];

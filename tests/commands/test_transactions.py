@@ -132,6 +132,34 @@ def test_python_commands_inside_exec(w: Wire) -> None:
     assert b"redis_version" in replies[2]
 
 
+def test_python_commands_keep_their_place_and_database(w: Wire) -> None:
+    w("MULTI")
+    for args in (("CONFIG", "GET", "port"), ("SET", "k", 1), ("CLIENT", "INFO"), ("SELECT", 5), ("ECHO", "x" * 5000)):
+        assert w(*args) == QUEUED
+    for args in (("CONFIG", "GET", "nosuch*"), ("CONFIG", "SET", "maxmemory", "wrong"), ("ECHO", "end"), ("LASTSAVE",)):
+        assert w(*args) == QUEUED
+    port, stored, info, selected, echoed, none, wrong, end, saved = w("EXEC")
+    assert stored == selected == OK
+    assert (port if isinstance(port, dict) else dict([port]))[b"port"].isdigit()
+    assert b" flags=x " in info and b" cmd=exec " in info
+    assert (echoed, end) == (b"x" * 5000, b"end")
+    assert not none
+    assert wrong.startswith("ERR CONFIG SET failed")
+    assert isinstance(saved, int)
+    assert b" db=5 " in w("CLIENT", "INFO")
+
+
+def test_saving_inside_exec_waits_for_nobody(w: Wire) -> None:
+    w("MULTI")
+    w("SET", "k", 1)
+    w("BGSAVE")
+    w("SET", "k", 2)
+    assert w("EXEC") == [OK, Status("Background saving started"), OK]
+    assert w("GET", "k") == b"2"
+    while b"rdb_bgsave_in_progress:1" in w("INFO", "persistence"):
+        time.sleep(0.01)
+
+
 def test_a_large_transaction(w: Wire) -> None:
     w("MULTI")
     for i in range(5000):
