@@ -1,0 +1,8 @@
+"""The crash tests use the plain RESP client of the command tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "commands"))
