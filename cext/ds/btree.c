@@ -216,6 +216,69 @@ static void leaf_split(struct txn *x, struct btree *t, uint32_t esz, struct bt_p
     }
 }
 
+/* Moves the last k entries of `left` to the front of `right`, its neighbour under the same parent as child i and i + 1. */
+static void shift_right(struct txn *x, uint32_t esz, struct bt_node *parent, uint32_t i, struct bt_node *left, struct bt_node *right,
+                        uint32_t k)
+{
+    uint64_t *below = bt_below(parent, i);
+    txn_touch(x, bt_leaf_entry(right, esz, 0), (size_t)esz * (right->count + k));
+    memmove(bt_leaf_entry(right, esz, k), bt_leaf_entry(right, esz, 0), (size_t)esz * right->count);
+    memcpy(bt_leaf_entry(right, esz, 0), bt_leaf_entry(left, esz, left->count - k), (size_t)esz * k);
+    set_count(x, right, right->count + k);
+    set_count(x, left, left->count - k);
+    txn_touch(x, below, 16);
+    below[0] -= k;
+    below[1] += k;
+    store(x, bt_first_entry(parent, esz, i + 1), bt_leaf_entry(right, esz, 0), esz);
+}
+
+/* Moves the first k entries of `right` to the end of `left`. */
+static void shift_left(struct txn *x, uint32_t esz, struct bt_node *parent, uint32_t i, struct bt_node *left, struct bt_node *right,
+                       uint32_t k)
+{
+    uint64_t *below = bt_below(parent, i);
+    store(x, bt_leaf_entry(left, esz, left->count), bt_leaf_entry(right, esz, 0), (size_t)esz * k);
+    shift(x, bt_leaf_entry(right, esz, k), bt_leaf_entry(right, esz, 0), (size_t)esz * (right->count - k));
+    set_count(x, left, left->count + k);
+    set_count(x, right, right->count - k);
+    txn_touch(x, below, 16);
+    below[0] += k;
+    below[1] -= k;
+    store(x, bt_first_entry(parent, esz, i + 1), bt_leaf_entry(right, esz, 0), esz);
+}
+
+/* Makes room in the path's full leaf by giving entries to a neighbour that has room: so leaves are fuller than splits alone leave
+ * them. False: neither has. */
+static bool leaf_share(struct txn *x, uint32_t esz, struct bt_path *p)
+{
+    if (!p->depth) return false;
+    struct bt_node *leaf = p->leaf, *parent = p->up[0].node;
+    uint32_t i = p->up[0].at, full = leaf_full(esz), enough = full - full / 6;
+    struct bt_node *right = i + 1u < parent->count ? bt_child(parent, esz, i + 1) : NULL;
+    if (right && right->count <= enough) {
+        uint32_t k = (leaf->count - right->count + 1u) / 2, stay = leaf->count - k;
+        shift_right(x, esz, parent, i, leaf, right, k);
+        if (p->at > stay) {
+            p->leaf = right;
+            p->at -= stay;
+            p->up[0].at++;
+        }
+        return true;
+    }
+    struct bt_node *left = i ? bt_child(parent, esz, i - 1) : NULL;
+    if (!left || left->count > enough) return false;
+    uint32_t k = (leaf->count - left->count + 1u) / 2, had = left->count;
+    shift_left(x, esz, parent, i - 1, left, leaf, k);
+    if (p->at <= k) {
+        p->leaf = left;
+        p->at += had;
+        p->up[0].at--;
+    } else {
+        p->at -= k;
+    }
+    return true;
+}
+
 /* The one leaf of a small tree becomes twice as large. */
 static void leaf_grow(struct txn *x, struct btree *t, uint32_t esz, struct bt_path *p)
 {
@@ -239,7 +302,7 @@ void bt_insert_at(struct txn *x, struct btree *t, uint32_t esz, struct bt_path *
     while (unlikely(p->leaf->count == bt_leaf_capacity(p->leaf, esz))) {
         if (p->leaf->size < CLASS_FULL)
             leaf_grow(x, t, esz, p);
-        else
+        else if (!leaf_share(x, esz, p))
             leaf_split(x, t, esz, p, entry);
     }
     struct bt_node *leaf = p->leaf;

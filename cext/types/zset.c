@@ -77,7 +77,7 @@ static void packed_insert(struct txn *t, struct zset *z, const struct zmember *m
 
 static bool packed_fits(const struct zset *z, struct slice name)
 {
-    uint64_t n = lp_count(packed_at(z->root));
+    uint64_t n = lp_count(packed_at(z->root)) / 2;
     return (int64_t)n + 1 <= setting(SET_zset_max_listpack_entries) && (int64_t)name.n <= setting(SET_zset_max_listpack_value) &&
            lp_bytes(packed_at(z->root)) + name.n < LP_MAX_BYTES - 64;
 }

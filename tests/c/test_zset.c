@@ -215,8 +215,26 @@ static void long_names_and_build(void)
     fixture_close(fd);
 }
 
+static void listpack_up_to_the_limit(void)
+{
+    int fd = fixture_open(64 << 20);
+    struct txn *t = fixture_begin();
+    struct zset z = zset_create(t, 1, 1);
+    for (int i = 0; i < 129; i++) {
+        char name[20];
+        double now;
+        CHECK_EQ(z.enc, ENC_LISTPACK);
+        snprintf(name, sizeof name, "%d", i);
+        zset_add(t, &z, text(name), i, 0, &now);
+    }
+    CHECK_EQ(z.enc, ENC_SKIPLIST);
+    txn_commit(t);
+    fixture_close(fd);
+}
+
 int main(void)
 {
+    RUN(listpack_up_to_the_limit);
     RUN(changes_of_a_listpack);
     RUN(changes_of_a_table);
     RUN(names_in_order_of_bytes);
