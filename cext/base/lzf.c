@@ -58,13 +58,16 @@ size_t lzf_compress(const uint8_t *src, size_t n, uint8_t *dst, size_t dst_n, st
 {
     const uint8_t *p = src, *literals = src, *end = src + n, *out_end = dst + dst_n;
     uint8_t *out = dst;
-    if (n <= MIN_COPY || n > UINT32_MAX)
+    if (n <= MIN_COPY || n > INT32_MAX)
         return 0;
-    memset(work->last, 0, sizeof work->last); /* 0: none, else position + 1 */
+    if (work->base > UINT32_MAX - (uint32_t)n - 1)
+        memset(work, 0, sizeof *work);
+    uint32_t base = work->base;
+    work->base += (uint32_t)n; /* for the next call; last[] holds base + position + 1 */
     while (end - p >= MIN_COPY + 1) {
         uint32_t *last = &work->last[slot_of(p)];
-        size_t at = (size_t)(p - src), seen = *last;
-        *last = (uint32_t)at + 1;
+        size_t at = (size_t)(p - src), seen = *last > base ? *last - base : 0;
+        *last = base + (uint32_t)at + 1;
         const uint8_t *ref = src + seen - 1;
         if (seen == 0 || at - (seen - 1) > MAX_DISTANCE || le_load24(ref) != le_load24(p)) {
             p += 1 + ((size_t)(p - literals) >> 7); /* long without a copy: look at fewer places */
@@ -77,7 +80,7 @@ size_t lzf_compress(const uint8_t *src, size_t n, uint8_t *dst, size_t dst_n, st
         p += length;
         literals = p;
         if (end - p >= MIN_COPY)
-            work->last[slot_of(p - 1)] = (uint32_t)(p - 1 - src) + 1;
+            work->last[slot_of(p - 1)] = base + (uint32_t)(p - 1 - src) + 1;
     }
     out = put_literals(out, out_end, literals, end);
     return out == NULL ? 0 : (size_t)(out - dst);

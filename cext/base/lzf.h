@@ -11,13 +11,15 @@
 
 #include "base/base.h"
 
-/* Hash slots that lzf_compress works with: 32 KiB, given by the caller, need not be cleared. */
+/* Hash slots that lzf_compress works with: 32 KiB, given by the caller, all zero before the first call. Positions of earlier calls stay in it but
+ * lie below `base`, so nothing needs clearing between calls, and the output does not depend on them. */
 #define LZF_SLOTS 8192
 struct lzf_work {
+    uint32_t base; /* positions of the current call are above this */
     uint32_t last[LZF_SLOTS];
 };
 
-/* Compressed size, or 0 if it would not fit dst_n (give n - 4 as Redis does: smaller gains are not worth it). n below 4 GiB. */
+/* Compressed size, or 0 if it would not fit dst_n (give n - 4 as Redis does: smaller gains are not worth it). n below 2 GiB. */
 size_t lzf_compress(const uint8_t *src, size_t n, uint8_t *dst, size_t dst_n, struct lzf_work *work);
 
 /* True if src decodes to exactly dst_n bytes. Hostile input never reads or writes outside the two buffers. */
