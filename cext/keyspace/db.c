@@ -66,6 +66,19 @@ void ks_swap_db(struct txn *t, uint32_t a, uint32_t b)
     TXN_SET(t, keyspace()->tables[b], was);
 }
 
+void ks_reserve(uint32_t db, uint64_t keys)
+{
+    struct txn *t = &my_txn;
+    for (uint32_t i = 0; i < STRIPE_COUNT; i++) {
+        struct key k = {.hash = (uint64_t)i << 46, .db = db}; /* stands for its stripe */
+        txn_begin(t);
+        txn_lock_stripe(t, i);
+        struct stripe *s = ks_stripe_make(&k);
+        if (!s->keys.buckets) ht_reserve(t, &s->keys, keys / STRIPE_COUNT + 1);
+        txn_commit(t);
+    }
+}
+
 uint64_t ks_db_size(uint32_t db)
 {
     const struct db_table *d = db_table(db);

@@ -92,6 +92,10 @@ struct entry *ks_rename(struct txn *t, const struct key *from, const struct key 
 uint64_t ks_flush_db(struct txn *t, uint32_t db); /* detaches the table; freed in the background; returns how many keys */
 void ks_swap_db(struct txn *t, uint32_t a, uint32_t b);
 
+/* Sizes an empty database's tables for so many keys, so that filling it splits nothing (a load). Takes stripes itself; may leave through
+ * txn_fail. */
+void ks_reserve(uint32_t db, uint64_t keys);
+
 /* ---- counting and walking ---- */
 uint64_t ks_db_size(uint32_t db);     /* takes no lock: sums counters */
 uint64_t ks_db_expires(uint32_t db);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -104,6 +105,19 @@ static bool skip_lengths(struct loader *l, int n)
     return true;
 }
 
+#define SMALLEST_RECORD 4u /* bytes: a file of n bytes cannot hold more than n / 4 keys, whatever it says */
+#define WORTH_RESERVING 50000u
+
+static bool read_resize(struct loader *l)
+{
+    uint64_t keys, expires;
+    struct stat st;
+    if (!rdb_get_len(&l->in, &keys) || !rdb_get_len(&l->in, &expires)) return false;
+    if (keys < WORTH_RESERVING || fstat(l->fd, &st) || keys > (uint64_t)st.st_size / SMALLEST_RECORD) return true;
+    if (segment_wait_room(keys * sizeof(struct bucket) / HT_FILL * 2, 10000)) ks_reserve(l->db, keys);
+    return true;
+}
+
 enum step { STEP_MORE, STEP_END, STEP_BAD };
 
 /* One key in a transaction of its own. `why` is set when it is not the file that is to blame. */
@@ -151,7 +165,7 @@ static enum step read_record(struct loader *l, const char **why)
     switch (op) {
     case RDB_OP_EOF: return STEP_END;
     case RDB_OP_AUX: return read_aux(l) ? STEP_MORE : STEP_BAD;
-    case RDB_OP_RESIZE_DB: return skip_lengths(l, 2) ? STEP_MORE : STEP_BAD;
+    case RDB_OP_RESIZE_DB: return read_resize(l) ? STEP_MORE : STEP_BAD;
     case RDB_OP_SLOT_INFO: return skip_lengths(l, 3) ? STEP_MORE : STEP_BAD;
     case RDB_OP_SELECT_DB:
         if (!rdb_get_len(&l->in, &v)) return STEP_BAD;
