@@ -328,6 +328,7 @@ int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen)
         return -1;
     }
     slot_acquire(slot, (enum slot_kind)kind);
+    atomic_store(&my_slot->ready, 0);
     clock_refresh();
     ks_set_now_ms(clock_cached_ms());
     slot_repair();

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -83,6 +84,15 @@ static void give_back(struct slot *s)
 
 void accept_give_place_back(void) { give_back(my_slot); }
 
+/* A worker that died leaves `ready` set until its heir is born; who notices first clears it. */
+static bool lives(struct slot *s)
+{
+    pid_t pid = (pid_t)atomic_load_explicit(&s->pid, memory_order_relaxed);
+    if (pid > 0 && (kill(pid, 0) == 0 || errno == EPERM)) return true;
+    atomic_store_explicit(&s->ready, 0, memory_order_relaxed);
+    return false;
+}
+
 /* The worker with the fewest connections; its place is taken. */
 static uint32_t reserve_place(void)
 {
@@ -91,7 +101,7 @@ static uint32_t reserve_place(void)
         struct slot *s = slot_at(i);
         if (handovers[i].send < 0 || !atomic_load_explicit(&s->ready, memory_order_relaxed)) continue;
         uint32_t n = atomic_load_explicit(&s->clients, memory_order_relaxed);
-        if (n < fewest) {
+        if (n < fewest && lives(s)) {
             fewest = n;
             best = i;
         }

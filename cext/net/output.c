@@ -286,6 +286,7 @@ void output_send(struct client *c, struct reply *r)
                 gated_add(c);
             else
                 worker_want_write(c, true);
+            client_publish(c);
             output_check_limits(c);
         }
     } else if (c->close_after_reply) {
