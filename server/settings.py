@@ -148,6 +148,7 @@ _section(
     Setting(
         "crash-memcheck-enabled", Bool(), _YES, "Test memory after a crash.", noop="the heir checks the segment instead"
     ),
+    Setting("use-exit-on-panic", Bool(), _NO, "Exit instead of abort (for tests).", hidden=True, noop="aborts are supervised"),
     Setting(
         "oom-score-adj",
         Enum(names=("no", "yes", "relative", "absolute"), synonyms=(("yes", "relative"),)),

@@ -19,6 +19,7 @@ static void flush_db(struct cmd *c, uint32_t db)
 {
     interest_replace_db(c->txn, db, INTEREST_EMPTIED);
     c->dirty += ks_flush_db(c->txn, db);
+    blocking_note_db(db); /* consumers of groups do not wait for a stream that is gone */
 }
 
 void cmd_flushdb(struct cmd *c)

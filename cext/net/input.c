@@ -13,6 +13,7 @@
 #include "net/output.h"
 #include "net/worker.h"
 #include "shm/ring.h"
+#include "snap/rdb_load.h"
 
 #define REPLY_FLUSH (256u << 10) /* replies of one turn are sent when they are this long */
 #define CLOCK_US 50
@@ -73,6 +74,10 @@ static enum pace run(struct client *c, size_t *at)
     bool held;
     if (ring_short() && waits_for_log(c)) return PACE_STOP;
     uint32_t count = batch.count, done = batch_run(&batch, c, &worker_reply, REPLY_FLUSH, &held);
+    if (unlikely(rdb_refused != NULL)) {
+        server_log(LOG_WARNING, "A payload of RESTORE was refused: %s", rdb_refused);
+        rdb_refused = NULL;
+    }
     if (done) *at = batch.commands[done - 1].end;
     if (held) worker_hold(c);
     if (held || stopped(c)) return PACE_STOP;

@@ -156,6 +156,7 @@ void cmd_restore(struct cmd *c)
     struct entry *e;
     if (payload.n == FOOTER_BYTES || rdb_load_object(&in, payload.p[0], c->txn, &k, &e) != RDB_LOADED) {
         txn_rollback_to(c->txn, before);
+        rdb_refused = in.why ? in.why : "Unknown type, or bytes that are missing or make no sense";
         reply_errorf(c->out, "ERR Bad data format");
         return;
     }

@@ -3,6 +3,8 @@
 
 #include "ds/listpack.h"
 
+const char *rdb_refused;
+
 typedef enum rdb_result load_fn(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v);
 
 static load_fn *loader(unsigned type)

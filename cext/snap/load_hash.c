@@ -38,7 +38,8 @@ static bool load_fields(struct rdb_in *in, unsigned type, uint64_t base, struct 
         struct slice field, value;
         if (type != RDB_HASH && !rdb_get_len(in, &ttl)) return false;
         if (type == RDB_HASH_TTL && ttl) ttl += base - 1;
-        if (!rdb_get_string(in, &field) || !rdb_get_string(in, &value) || !add(x, field, value, ttl)) return false;
+        if (!rdb_get_string(in, &field) || !rdb_get_string(in, &value)) return false;
+        if (!add(x, field, value, ttl)) return rdb_refuse(in, "Duplicate hash fields detected");
         scratch_rewind(mark);
     }
     return true;
@@ -85,9 +86,9 @@ static bool load(struct rdb_in *in, unsigned type, struct loading *x)
     if ((type == RDB_HASH_TTL || type == RDB_HASH_LISTPACK_TTL) && !rdb_get_u64(in, &base)) return false;
     if (type == RDB_HASH || type == RDB_HASH_TTL || type == RDB_HASH_TTL_OLD) return load_fields(in, type, base, x);
     if (!rdb_get_string(in, &s)) return false;
-    if (type == RDB_HASH_ZIPMAP) return load_zipmap(s, x);
-    if (type == RDB_HASH_ZIPLIST) return load_ziplist(s, x);
-    return load_listpack(s, type != RDB_HASH_LISTPACK, x);
+    if (type == RDB_HASH_ZIPMAP) return load_zipmap(s, x) || rdb_refuse(in, "Zipmap integrity check failed.");
+    if (type == RDB_HASH_ZIPLIST) return load_ziplist(s, x) || rdb_refuse(in, "Hash ziplist integrity check failed.");
+    return load_listpack(s, type != RDB_HASH_LISTPACK, x) || rdb_refuse(in, "Hash listpack integrity check failed.");
 }
 
 enum rdb_result rdb_load_hash(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v)

@@ -51,11 +51,13 @@ static bool load_item(struct rdb_in *in, unsigned type, struct loading *x)
     if (type == RDB_LIST_QUICKLIST_2 && (!rdb_get_len(in, &kind) || (kind != RDB_NODE_PLAIN && kind != RDB_NODE_PACKED))) return false;
     if (!rdb_get_string(in, &s)) return false;
     if (type == RDB_LIST || kind == RDB_NODE_PLAIN) {
-        if (s.n >= LP_MAX_BYTES) return false;
+        if (s.n >= LP_MAX_BYTES || (kind == RDB_NODE_PLAIN && !s.n)) return rdb_refuse(in, "Quicklist node is empty or too large");
         add(x, s);
         return true;
     }
-    return kind == RDB_NODE_PACKED ? add_listpack(x, s) : add_ziplist(x, s);
+    if (kind == RDB_NODE_PACKED) return add_listpack(x, s) || rdb_refuse(in, "Quicklist listpack integrity check failed.");
+    return add_ziplist(x, s) || rdb_refuse(in, type == RDB_LIST_ZIPLIST ? "List ziplist integrity check failed."
+                                                                        : "Quicklist ziplist integrity check failed.");
 }
 
 enum rdb_result rdb_load_list(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v)

@@ -3,6 +3,8 @@
 #include "snap/rdb_load.h"
 #include "types/set.h"
 
+static const char listpack_bad[] = "Set listpack integrity check failed.";
+
 struct loading {
     struct txn *t;
     struct set s;
@@ -23,7 +25,8 @@ static bool load_members(struct rdb_in *in, struct loading *x)
     for (uint64_t n = x->count; n; n--) {
         struct scratch_mark mark = scratch_mark();
         struct slice s;
-        if (!rdb_get_string(in, &s) || !add(x, s)) return false;
+        if (!rdb_get_string(in, &s)) return false;
+        if (!add(x, s)) return rdb_refuse(in, "Duplicate set members detected");
         scratch_rewind(mark);
     }
     return true;
@@ -33,10 +36,11 @@ static bool load_listpack(struct rdb_in *in, struct loading *x)
 {
     struct slice s;
     uint8_t room[NUM_I64_ROOM];
-    if (!rdb_get_string(in, &s) || !lp_validate(s.p, s.n, true, NULL, NULL)) return false;
+    if (!rdb_get_string(in, &s)) return false;
+    if (!lp_validate(s.p, s.n, true, NULL, NULL)) return rdb_refuse(in, listpack_bad);
     x->count = lp_count(s.p);
     for (const uint8_t *p = lp_first(s.p); p; p = lp_next(p))
-        if (!add(x, lp_text(p, room))) return false;
+        if (!add(x, lp_text(p, room))) return rdb_refuse(in, listpack_bad);
     return true;
 }
 
@@ -44,7 +48,8 @@ static bool load_intset(struct rdb_in *in, struct loading *x)
 {
     struct slice s;
     uint8_t room[NUM_I64_ROOM];
-    if (!rdb_get_string(in, &s) || !intset_validate(s.p, s.n, true)) return false;
+    if (!rdb_get_string(in, &s)) return false;
+    if (!intset_validate(s.p, s.n, true)) return rdb_refuse(in, "Intset integrity check failed.");
     x->count = intset_count(s.p);
     if (x->count <= (uint64_t)MAX(setting(SET_set_max_intset_entries), 1)) {
         x->s = (struct set){ENC_INTSET, txn_alloc(x->t, s.n)};

@@ -32,7 +32,8 @@ static bool load_block(struct loading *l, struct stream_id *before, uint64_t *li
     struct stream_id id = raw_id(key.p);
     /* ids that do not grow would be the same block twice, or entries out of order */
     if (l->s->blocks.count && stream_id_compare(id, *before) <= 0) return false;
-    if (lp.n < LP_EMPTY_BYTES || !stream_block_sound(lp.p, lp.n, &n)) return false;
+    if (lp.n < LP_EMPTY_BYTES || !stream_block_sound(lp.p, lp.n, &n))
+        return rdb_refuse(l->in, "Stream listpack integrity check failed.");
     stream_adopt_block(l->t, l->s, id, lp);
     *before = id;
     *live += n;
@@ -62,7 +63,8 @@ static bool load_counters(struct loading *l, uint64_t live)
     } else if (!get_id(l->in, &s->first_id) || !get_id(l->in, &s->max_deleted_id) || !rdb_get_len(l->in, &s->entries_added)) {
         return false;
     }
-    return s->length == live && (!live || stream_id_compare(stream_edge(s, true), s->last_id) <= 0);
+    if (s->length == live && (!live || stream_id_compare(stream_edge(s, true), s->last_id) <= 0)) return true;
+    return rdb_refuse(l->in, "Stream length or last ID is not that of its entries");
 }
 
 static bool load_pending(struct loading *l, struct stream_group *g)
@@ -72,7 +74,7 @@ static bool load_pending(struct loading *l, struct stream_group *g)
     if (!rdb_get_count(l->in, 25, &n)) return false;
     for (; n; n--) {
         if (!get_raw_id(l->in, &id) || !rdb_get_u64(l->in, &ms) || !rdb_get_len(l->in, &deliveries)) return false;
-        if (stream_nack(g, id)) return false;
+        if (stream_nack(g, id)) return rdb_refuse(l->in, "Duplicated global PEL entry loading stream consumer group");
         stream_nack_add(l->t, g, NULL, id, (int64_t)ms, deliveries);
     }
     return true;
@@ -87,12 +89,13 @@ static bool load_consumer(struct loading *l, struct stream_group *g)
     active = seen;
     if (l->type == RDB_STREAM_3 && !rdb_get_u64(l->in, &active)) return false;
     struct stream_consumer *c = stream_consumer_create(l->t, g, name, (int64_t)seen);
-    if (!c || !rdb_get_count(l->in, 16, &n)) return false;
+    if (!c) return rdb_refuse(l->in, "Duplicate stream consumer detected");
+    if (!rdb_get_count(l->in, 16, &n)) return false;
     c->active_ms = (int64_t)active;
     for (; n; n--) {
         if (!get_raw_id(l->in, &id)) return false;
         struct stream_nack *nack = stream_nack(g, id);
-        if (!nack || nack->consumer) return false; /* nobody's, or pending twice */
+        if (!nack || nack->consumer) return rdb_refuse(l->in, "Consumer entry not found in group global PEL, or there twice");
         stream_nack_give(l->t, nack, id, c);
     }
     return true;
@@ -125,7 +128,7 @@ static bool load_group(struct loading *l)
         if (!load_consumer(l, g)) return false;
         scratch_rewind(mark);
     }
-    return all_owned(g);
+    return all_owned(g) || rdb_refuse(l->in, "Pending entries of a stream consumer group without consumer");
 }
 
 enum rdb_result rdb_load_stream(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v)

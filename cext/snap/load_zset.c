@@ -45,7 +45,8 @@ static bool load_members(struct rdb_in *in, unsigned type, struct loading *x)
         struct slice name;
         double score;
         if (!rdb_get_string(in, &name)) return false;
-        if (!(type == RDB_ZSET ? rdb_get_double_text : rdb_get_double)(in, &score) || !add(x, count, name, score)) return false;
+        if (!(type == RDB_ZSET ? rdb_get_double_text : rdb_get_double)(in, &score)) return false;
+        if (!add(x, count, name, score)) return rdb_refuse(in, "Duplicate zset fields detected");
         scratch_rewind(mark);
     }
     return true;
@@ -112,7 +113,9 @@ enum rdb_result rdb_load_zset(struct rdb_in *in, unsigned type, struct txn *t, s
     if (type == RDB_ZSET || type == RDB_ZSET_2)
         sound = load_members(in, type, &x);
     else
-        sound = rdb_get_string(in, &s) && (type == RDB_ZSET_ZIPLIST ? load_ziplist : load_listpack)(s, &x);
+        sound = rdb_get_string(in, &s) &&
+                (type == RDB_ZSET_ZIPLIST ? load_ziplist(s, &x) || rdb_refuse(in, "Zset ziplist integrity check failed.")
+                                          : load_listpack(s, &x) || rdb_refuse(in, "Zset listpack integrity check failed."));
     if (!sound) return RDB_IS_BAD;
     if (!x.made) return RDB_IS_EMPTY;
     *v = (struct rdb_value){OBJ_ZSET, x.z.enc, x.z.root};

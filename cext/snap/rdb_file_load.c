@@ -147,6 +147,7 @@ static enum step load_key(struct loader *l, unsigned type, const char **why)
     if (r != RDB_LOADED || over) { /* what is over was read only to get past it */
         txn_abort(t);
         if (r == RDB_LOADED) l->info->expired++;
+        if (r == RDB_IS_BAD && l->in.why) *why = l->in.why;
         return r != RDB_IS_BAD ? STEP_MORE : STEP_BAD;
     }
     if (l->expire_ms >= 0) e = ks_set_expire(t, &k, e, l->expire_ms);

@@ -19,12 +19,20 @@ struct rdb_in {
     void *ctx;    /* the source's */
     bool deep;    /* check the inside of listpacks and the like entry by entry (sanitize-dump-payload); else only their frames */
     bool bad;
+    const char *why; /* what the value's own reader found; NULL = bytes are missing or make no sense */
 };
 
 static inline bool rdb_bad(struct rdb_in *in)
 {
     in->bad = true;
     return false;
+}
+
+/* The same for a value whose inside is wrong. */
+static inline bool rdb_refuse(struct rdb_in *in, const char *why)
+{
+    in->why = why;
+    return rdb_bad(in);
 }
 
 /* At least n bytes from p on. */

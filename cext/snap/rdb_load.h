@@ -22,6 +22,9 @@ bool rdb_type_known(unsigned type);
  * open transaction. *e (may be NULL) is the new entry. Scratch memory used on the way is given back. */
 enum rdb_result rdb_load_object(struct rdb_in *in, unsigned type, struct txn *t, const struct key *k, struct entry **e);
 
+/* Why RESTORE refused the last payload, for the server's log, which must not be written inside a bracket: the worker's loop takes it. */
+extern const char *rdb_refused;
+
 /* ---- one file per type: builds the value in the arena ---- */
 struct rdb_value {
     enum obj_type type;
