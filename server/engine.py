@@ -224,6 +224,11 @@ def stat_slot(slot_index: int, name: str) -> int:
     return int(lib.engine_stat_slot(slot_index, names.index(name))) if name in names else 0
 
 
+def log_to(fd: int, level: int, role: str) -> None:
+    """Where C writes its lines of the log; fd -1: nowhere."""
+    lib.engine_log_to(fd, level, role.encode())
+
+
 def stats_reset() -> None:
     lib.engine_stats_reset()
 

@@ -69,6 +69,14 @@ def _emit(data: bytes) -> None:
         pass
 
 
+def descriptor() -> int:
+    """A descriptor for code that writes its lines itself: the file, opened anew, or a copy of standard output."""
+    try:
+        return os.open(_file.encode("latin-1"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644) if _file else os.dup(1)
+    except OSError:
+        return -1
+
+
 def raw(text: str) -> None:
     """Lines without a head, as the logo."""
     _emit(text.encode())

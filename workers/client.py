@@ -31,6 +31,7 @@ class Worker:
         self.state = ServerState(child)
         self.folder: str = child.config["dir"]
         self.commands = registry.Commands(self.state)
+        self.log_fd = -1
 
     def run(self) -> None:
         child = self.child
@@ -92,9 +93,17 @@ class Worker:
         """What this process itself does by the settings."""
         self.state.config.refresh()
         log.set_level(self.state.config["loglevel"])
+        self.log_from_c()
         if self.state.config["dir"] != self.folder:
             self.folder = self.state.config["dir"]
             os.chdir(self.folder.encode("latin-1"))
+
+    def log_from_c(self) -> None:
+        """Lines that C writes go where ours go."""
+        old, self.log_fd = self.log_fd, log.descriptor()
+        engine.log_to(self.log_fd, log.level, log.role)
+        if old >= 0:
+            os.close(old)
 
 
 def main(child: Child) -> None:
