@@ -122,6 +122,7 @@ static void push(struct cmd *c, enum list_end where, bool only_if_exists)
     uint64_t bytes = 0;
     for (uint32_t i = 2; i < c->argc; i++) bytes += c->argv[i].n;
     list_expect(c->txn, &l, bytes, c->argc - 2);
+    if (c->argc > 4) list_reserve(c->txn, &l, where, &c->argv[2], c->argc - 2);
     for (uint32_t i = 2; i < c->argc; i++) list_push(c->txn, &l, where, c->argv[i]);
     list_grown(c, &k, e, &l);
     c->dirty += c->argc - 3;

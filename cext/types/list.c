@@ -138,11 +138,12 @@ static shm_off node_copy(struct txn *t, bool linked, const struct list_node *n, 
     return off;
 }
 
-/* Room for an element of `bytes` at an end: the node anew, an eighth larger in a listpack, twice in a quicklist up to its limit. */
+/* Room for `bytes` more at an end: the node anew, a size class larger in a listpack (they are near to each other: a short list is to stay
+ * small), twice as large in a quicklist up to its limit. */
 static NOINLINE shm_off node_grow(struct txn *t, struct list *l, shm_off off, uint32_t bytes, enum list_end where)
 {
     const struct list_node *n = node_at(off);
-    uint64_t need = (uint64_t)node_used(n) + bytes, room = need + need / 8;
+    uint64_t need = (uint64_t)node_used(n) + bytes, room = need < 384 ? need + need / 4 : need;
     if (is_quick(l)) {
         uint64_t limit = (fill() < 0 ? size_limit(fill()) : SIZE_SAFETY_LIMIT) - sizeof(struct list_links) - sizeof(struct list_node);
         room = MAX(need, MIN(2 * need, limit));
@@ -212,6 +213,17 @@ static void quick_push(struct txn *t, struct list *l, enum list_end where, struc
     shm_off fresh = node_new(t, true, MAX((uint64_t)item.bytes, usual - 32), where);
     node_put(t, node_at(fresh), where, &item);
     node_link(t, l, fresh, where == LIST_HEAD ? 0 : end);
+}
+
+void list_reserve(struct txn *t, struct list *l, enum list_end where, const struct slice *elements, uint32_t n)
+{
+    uint64_t bytes = 0;
+    if (is_quick(l)) return;
+    for (uint32_t i = 0; i < n; i++) bytes += lp_item_text(elements[i].p, elements[i].n).bytes;
+    if (!l->root)
+        l->root = node_new(t, false, MAX(bytes, NODE_ROOM_FIRST), where);
+    else if (node_gap(node_at(l->root), where) < bytes)
+        node_grow(t, l, l->root, (uint32_t)bytes, where);
 }
 
 void list_push(struct txn *t, struct list *l, enum list_end where, struct slice s)

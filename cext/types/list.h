@@ -76,6 +76,8 @@ void list_each(enum encoding enc, shm_off root, bool (*fn)(const struct lp_value
 void list_expect(struct txn *t, struct list *l, uint64_t bytes, uint64_t count);
 /* After elements were removed or replaced: a quicklist of one small node becomes a listpack. `shrinking`: only below half the limit. */
 void list_settle(struct txn *t, struct list *l, bool shrinking);
+/* Room in a listpack for n elements, so that pushing them builds the node anew only once. */
+void list_reserve(struct txn *t, struct list *l, enum list_end where, const struct slice *elements, uint32_t n);
 void list_push(struct txn *t, struct list *l, enum list_end where, struct slice s);
 /* Removes n <= length elements at an end. A list that is empty afterwards is to be deleted by the caller. */
 void list_drop(struct txn *t, struct list *l, enum list_end where, uint64_t n);
