@@ -159,6 +159,8 @@ int engine_command_find(uint32_t argc, const char *const *argv, const size_t *le
 /* Positions and flags (KEY_...) of the keys of a call; how many, or -1 (invalid arguments). */
 int engine_command_keys(uint32_t command, uint32_t argc, const char *const *argv, const size_t *lens, uint32_t *positions,
                         uint32_t *flags, uint32_t cap);
+/* rename-command, before the first fork: `to` of 0 bytes takes the command away. -1: no such command; -2: `to` is one already. */
+int engine_command_rename(const char *from, size_t from_n, const char *to, size_t to_n);
 const char *engine_acl_category(uint32_t i); /* NULL behind the last */
 /* 1: all of the text matches the glob pattern of KEYS, CONFIG GET, ... */
 int engine_glob(const char *pattern, size_t pattern_n, const char *text, size_t text_n, int nocase);

@@ -101,3 +101,9 @@ int engine_glob(const char *pattern, size_t pattern_n, const char *text, size_t 
 {
     return glob_match((const uint8_t *)pattern, pattern_n, (const uint8_t *)text, text_n, nocase != 0);
 }
+
+int engine_command_rename(const char *from, size_t from_n, const char *to, size_t to_n)
+{
+    command_table_init();
+    return command_rename((struct slice){(const uint8_t *)from, from_n}, (struct slice){(const uint8_t *)to, to_n});
+}

@@ -159,6 +159,8 @@ def _checked_rows(pairs: Sequence[tuple[str, str]], values: dict[str, Any], may_
             raise CommandError(f"Unknown option or number of arguments for CONFIG SET - '{name}'")
         if row.fixed and not (row.ours and text == row.kind.show(values[row.name])):
             raise _failed(name, "can't set immutable config")
+        if row.not_loading and not engine.word("serving"):
+            raise CommandError("Redis is loading the dataset in memory", code="LOADING")
         if row.protected and not may_protected:
             raise _failed(name, "can't set protected config")
         if row in rows:

@@ -21,7 +21,6 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "a": "\a"}
 _SPACE = " \t\n\r\v\f\0"
 UNSUPPORTED = {
     "loadmodule": "Modules are not supported",
-    "rename-command": "rename-command is not supported; use ACL rules to hide commands",
     "user": "'user' lines are not supported yet; use requirepass",
 }
 MAX_INCLUDES = 64
@@ -117,6 +116,8 @@ class Loaded:
     values: dict[str, Any] = field(default_factory=defaults)
     seen: set[str] = field(default_factory=set)
     includes: int = 0
+    renames: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Pairs of `rename-command`; carried out when they are read."""
 
 
 def read_text(path: str) -> str:
@@ -150,6 +151,10 @@ def _directive(line: str, into: Loaded) -> None:
     if name == "include" and len(args) == 1:
         _include(args[0], into)
         return
+    if name == "rename-command" and len(args) == 2:
+        into.renames.append((args[0].encode("latin-1"), args[1].encode("latin-1")))
+        _rename(*into.renames[-1])
+        return
     if name in UNSUPPORTED and args:
         raise ValueError(UNSUPPORTED[name])
     if name in DEPRECATED and len(args) == 1:
@@ -167,6 +172,13 @@ def _directive(line: str, into: Loaded) -> None:
     into.seen.add(row.name)
     if row.name == "dir":
         os.chdir(into.values["dir"].encode("latin-1"))
+
+
+def _rename(old: bytes, new: bytes) -> None:
+    """In the table that all processes will inherit. Imported here: only this directive needs the engine."""
+    from shoal import engine
+
+    engine.command_rename(old, new)
 
 
 def _include(pattern: str, into: Loaded) -> None:

@@ -489,6 +489,15 @@ def glob_match(pattern: bytes, text: bytes, nocase: bool = False) -> bool:
     return bool(lib.engine_glob(pattern, len(pattern), text, len(text), nocase))
 
 
+def command_rename(old: bytes, new: bytes) -> None:
+    """`rename-command`, before the first fork; ValueError says why not."""
+    result = int(lib.engine_command_rename(old, len(old), new, len(new)))
+    if result == -1:
+        raise ValueError("No such command in rename-command")
+    if result == -2:
+        raise ValueError("Target command name already exists")
+
+
 def acl_categories() -> list[str]:
     found: list[str] = []
     while (name := lib.engine_acl_category(len(found))) != ffi.NULL:

@@ -53,6 +53,8 @@ class Setting:
     """Redis has no such setting: tools that set everything to what it is already must not fail on it, though it is fixed."""
     secret: bool = False
     """CONFIG GET shows it only when asked by its whole name; never logged."""
+    not_loading: bool = False
+    """CONFIG SET answers -LOADING while the dataset is being loaded."""
     hidden: bool = False
     """Not in CONFIG GET with a pattern, nor in shoal.conf."""
     noop: str = ""
@@ -148,7 +150,14 @@ _section(
     Setting(
         "crash-memcheck-enabled", Bool(), _YES, "Test memory after a crash.", noop="the heir checks the segment instead"
     ),
-    Setting("use-exit-on-panic", Bool(), _NO, "Exit instead of abort (for tests).", hidden=True, noop="aborts are supervised"),
+    Setting(
+        "use-exit-on-panic",
+        Bool(),
+        _NO,
+        "Exit instead of abort (for tests).",
+        hidden=True,
+        noop="aborts are supervised",
+    ),
     Setting(
         "oom-score-adj",
         Enum(names=("no", "yes", "relative", "absolute"), synonyms=(("yes", "relative"),)),
@@ -382,7 +391,13 @@ _section(
     ),
     Setting("dbfilename", Bare(), "dump.rdb", "Name of the snapshot.", protected=True),
     Setting(
-        "dir", Folder(), "./", "Folder of all data files; one server at a time uses it.", protected=True, apply="dir"
+        "dir",
+        Folder(),
+        "./",
+        "Folder of all data files; one server at a time uses it.",
+        protected=True,
+        not_loading=True,
+        apply="dir",
     ),
     Setting("stop-writes-on-bgsave-error", Bool(), _YES, "Refuse writes after a save has failed."),
     Setting("rdbcompression", Bool(), _YES, "Compress strings in the snapshot."),
@@ -415,7 +430,7 @@ _section(
 
 _section(
     "Append-only file",
-    Setting("appendonly", Bool(), _NO, "Log every write to a file.", apply="appendonly"),
+    Setting("appendonly", Bool(), _NO, "Log every write to a file.", not_loading=True, apply="appendonly"),
     Setting("appendfilename", Bare(), "appendonly.aof", "Its base name.", fixed=True),
     Setting("appenddirname", Bare(), "appendonlydir", "Its folder, inside dir.", fixed=True),
     Setting(

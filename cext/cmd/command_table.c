@@ -81,6 +81,7 @@ struct entry {
     bool exact; /* `head`, `tail` and `length` do not decide: compare the bytes */
 } __attribute__((aligned(CACHE_LINE)));
 
+#define NO_LENGTH UINT32_MAX /* of a name that was taken away: no name is so long */
 #define TABLE_SIZE 1024 /* a power of two, at least three times the rows */
 _Static_assert(ROWS * 2 < TABLE_SIZE, "the look-up table is too small");
 static struct entry table[TABLE_SIZE];
@@ -131,7 +132,7 @@ static ALWAYS_INLINE const struct command *find(struct slice name, const struct 
         const struct entry *e = &table[i];
         if (unlikely(!e->command)) return NULL;
         if (e->head != f.head || e->tail != f.tail || e->length != name.n || e->container != container) continue;
-        if (likely(!e->exact) || strncasecmp((const char *)name.p, e->command->name, name.n) == 0) return e->command;
+        if (likely(!e->exact) || strncasecmp((const char *)name.p, e->command->called ? e->command->called : e->command->name, name.n) == 0) return e->command;
     }
 }
 
@@ -266,16 +267,35 @@ static void complete_keys(struct command *c, struct keyspec **pool)
     c->key_flags = k->flags;
 }
 
+static void enter(const struct command *c, struct slice name, bool exact)
+{
+    struct folded f = fold(name);
+    uint32_t i = slot_of(f, name.n, c->container);
+    while (table[i].command) i = (i + 1) & (TABLE_SIZE - 1);
+    table[i] = (struct entry){.head = f.head, .tail = f.tail, .command = c, .container = c->container,
+                              .length = (uint32_t)name.n, .exact = exact};
+}
+
 static void enter_name(const struct command *c)
 {
     struct slice name = {(const uint8_t *)c->name, strlen(c->name)};
-    struct folded f = fold(name);
     ENSURE(!find(name, c->container));
-    uint32_t i = slot_of(f, name.n, c->container);
-    while (table[i].command) i = (i + 1) & (TABLE_SIZE - 1);
     bool letters = strspn(c->name, "abcdefghijklmnopqrstuvwxyz") == name.n;
-    table[i] = (struct entry){.head = f.head, .tail = f.tail, .command = c, .container = c->container,
-                              .length = (uint32_t)name.n, .exact = !letters || name.n > 16};
+    enter(c, name, !letters || name.n > 16);
+}
+
+int command_rename(struct slice from, struct slice to)
+{
+    const struct command *c = find(from, NULL);
+    if (!c) return -1;
+    if (to.n && find(to, NULL)) return -2;
+    for (uint32_t i = 0; i < TABLE_SIZE; i++)
+        if (table[i].command == c) table[i].length = NO_LENGTH; /* stays, so that look-ups go past it */
+    if (!to.n) return 0;
+    rows[c->index].called = strndup((const char *)to.p, to.n);
+    ENSURE(c->called);
+    enter(c, to, true);
+    return 0;
 }
 
 void command_table_init(void)

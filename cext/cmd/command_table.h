@@ -42,6 +42,7 @@ struct cmd; /* cmd/cmd.h: one call of a command */
 struct command {
     const char *name;     /* lower case; of a subcommand only its own: "get" */
     const char *fullname; /* "config|get"; equals `name` when there is no container */
+    const char *called;   /* the name that rename-command gave it; NULL: `name` */
     void (*handler)(struct cmd *); /* NULL: a container that cannot be called alone */
     uint64_t flags;       /* CMD_... */
     uint64_t acl;         /* bit i: command_acl_category(i) */
@@ -64,6 +65,9 @@ struct command {
 
 /* Completes the table; stops the process if a row is wrong. Idempotent; call before the first look-up. */
 void command_table_init(void);
+/* rename-command, before the first fork: `from` is not found any more, and `to` runs it; empty: nothing does.
+ * 0; -1: there is no such command; -2: `to` is one already. */
+int command_rename(struct slice from, struct slice to);
 
 uint32_t command_count(void);
 const struct command *command_at(uint32_t i);

@@ -185,3 +185,18 @@ def test_admin_tool(shoal: ShoalServer) -> None:
     refused = subprocess.run([sys.executable, "-m", "shoal.cli", "-p", str(free_port()), "status"], capture_output=True, text=True)
     assert refused.returncode == 2
     assert "Could not connect" in refused.stderr
+
+
+def test_renamed_commands(start_server: StartServer) -> None:
+    server = start_server("--rename-command", "flushdb", "Badger9", "--rename-command", "KEYS", "")
+    client = server.client()
+    client.set("a", "1")
+    for words in (["FLUSHDB"], ["keys", "*"]):
+        with pytest.raises(redis.ResponseError, match="unknown command"):
+            client.execute_command(*words)
+    assert client.execute_command("bADGER9") in (True, "OK")
+    assert client.dbsize() == 0
+    for name, problem in (("nosuch", "No such command in rename-command"), ("get", "Target command name already exists")):
+        done = run_server("--rename-command", name, "set")
+        assert done.returncode == 1
+        assert problem in done.stderr
