@@ -201,8 +201,9 @@ struct engine_client {
         net_out, commands;
     char user[64], name[128], lib_name[64], lib_version[64], addr[112], laddr[112]; /* zero-terminated */
 };
-/* Records 0 .. engine_client_records() - 1. 1 = filled in, 0 = nobody there. */
-uint32_t engine_client_records(void);
+/* The first record from `from` on that somebody has; UINT32_MAX: there is none. */
+uint32_t engine_client_next(uint32_t from);
+/* 1 = filled in, 0 = nobody there. */
 int engine_client_get(uint32_t i, struct engine_client *out);
 /* Connections in all workers. */
 uint32_t engine_clients(void);

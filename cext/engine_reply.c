@@ -77,7 +77,12 @@ void cmd_reply_raw(struct cmd *c, const char *p, size_t n)
 
 /* ---- clients ---- */
 
-uint32_t engine_client_records(void) { return seg()->clients_max; }
+uint32_t engine_client_next(uint32_t from)
+{
+    for (uint32_t i = from; i < seg()->clients_max; i++)
+        if (atomic_load_explicit(&client_record_at(i)->id, memory_order_relaxed)) return i;
+    return UINT32_MAX;
+}
 
 /* Texts as one writer left them; gives up after a while on one whose process died in between. */
 static void read_texts(struct client_record *r, struct engine_client *out)

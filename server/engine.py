@@ -380,6 +380,7 @@ class Client:
     laddr: bytes
 
 
+_NO_RECORD = 2**32 - 1
 _CLIENT_TEXTS = {"user", "name", "lib_name", "lib_version", "addr", "laddr"}
 
 
@@ -396,7 +397,12 @@ def client(record: int) -> Client | None:
 
 def clients() -> list[Client]:
     """Of all workers, oldest first."""
-    found = [c for i in range(lib.engine_client_records()) if (c := client(i)) is not None]
+    found: list[Client] = []
+    record = lib.engine_client_next(0)
+    while record != _NO_RECORD:
+        if (c := client(record)) is not None:
+            found.append(c)
+        record = lib.engine_client_next(record + 1)
     return sorted(found, key=lambda c: c.id)
 
 

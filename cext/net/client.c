@@ -32,6 +32,13 @@ static struct client *by_id[ID_BUCKETS];
 
 /* ---- records ---- */
 
+/* A free record names no slot, so that no heir takes one for a dead worker's that is just being claimed. */
+static void record_release(struct client_record *r)
+{
+    atomic_store_explicit(&r->slot, UINT32_MAX, memory_order_relaxed);
+    atomic_store_explicit(&r->id, 0, memory_order_release); /* pairs with the exchange in record_claim */
+}
+
 static struct client_record *record_claim(uint64_t id)
 {
     static uint32_t next;
@@ -41,7 +48,6 @@ static struct client_record *record_claim(uint64_t id)
         struct client_record *r = client_record_at((next + i) % n);
         uint64_t nobody = 0;
         if (atomic_load_explicit(&r->id, memory_order_relaxed)) continue;
-        atomic_store_explicit(&r->slot, UINT32_MAX, memory_order_relaxed); /* not yet anybody's to sweep */
         if (!atomic_compare_exchange_strong(&r->id, &nobody, id)) continue;
         next = (next + i + 1) % n;
         return r;
@@ -64,7 +70,7 @@ void client_records_sweep(uint32_t slot)
         struct client_record *r = client_record_at(i);
         if (!atomic_load_explicit(&r->id, memory_order_relaxed) || atomic_load_explicit(&r->slot, memory_order_relaxed) != slot) continue;
         if (atomic_fetch_and(&r->flags, ~(uint32_t)CLIENT_FLAG_MONITOR) & CLIENT_FLAG_MONITOR) atomic_fetch_sub(&seg()->monitors, 1);
-        atomic_store_explicit(&r->id, 0, memory_order_release);
+        record_release(r);
     }
 }
 
@@ -136,7 +142,7 @@ struct client *client_create(int fd, bool unix_socket)
     if (!r) return NULL;
     struct client *c = new_client(fd, id, r);
     if (!c) {
-        atomic_store_explicit(&r->id, 0, memory_order_release);
+        record_release(r);
         return NULL;
     }
     c->unix_socket = unix_socket;
@@ -182,7 +188,7 @@ void client_destroy(struct client *c)
     monitor_stop(c);
     if (c->fd >= 0) {
         unlink_client(c);
-        atomic_store_explicit(&c->record->id, 0, memory_order_release);
+        record_release(c->record);
     } else {
         free(c->record);
     }
