@@ -156,7 +156,7 @@ struct told {
     uint32_t slot;
 };
 static struct told *told;
-static uint32_t told_room;
+static uint32_t told_count, told_room;
 
 static struct client proxy;
 static struct client_record proxy_record;
@@ -178,8 +178,9 @@ static void keep_reply(struct txn *t, struct waiter *w)
     w->reply = reply;
     w->reply_bytes = proxy_reply.len;
     w->state = WAITER_SERVED;
-    if (blocking_told == told_room) told = grown(told, (told_room = told_room * 2 + 16) * sizeof *told);
-    told[blocking_told++] = (struct told){w->client_id, w->slot};
+    if (told_count == told_room) told = grown(told, (told_room = told_room * 2 + 16) * sizeof *told);
+    told[told_count++] = (struct told){w->client_id, w->slot};
+    blocking_told++;
 }
 
 /* Runs a waiter's command again; true if it waits no more. */
@@ -236,15 +237,17 @@ void blocking_serve(struct txn *t)
 
 void blocking_forget(void)
 {
-    blocking_noted = blocking_told = 0;
+    if (blocking_told) waiter_begun(false);
+    blocking_noted = blocking_told = told_count = 0;
     names_used = 0;
 }
 
 void blocking_tell(void)
 {
-    for (uint32_t i = 0; i < blocking_told; i++) {
+    waiter_begun(true);
+    for (uint32_t i = 0; i < told_count; i++) {
         struct unblock_message m = {told[i].client_id, UNBLOCK_SERVED};
         inbox_send(told[i].slot, INBOX_UNBLOCK, &m, sizeof m); /* a full ring: the owner finds it by itself (blocking_check) */
     }
-    blocking_told = 0;
+    blocking_told = told_count = 0;
 }

@@ -38,7 +38,7 @@ void cmd_block(struct cmd *c, uint32_t first, uint32_t n, int64_t timeout_ms, ui
 /* ---- for cmd.c and whoever drives transactions ---- */
 
 extern uint32_t blocking_noted;  /* keys to be looked at in this transaction */
-extern uint32_t blocking_told;   /* clients served in it */
+extern uint32_t blocking_told;   /* clients served in it, and one that begins to wait */
 /* A key has changed for which somebody is interested. */
 void blocking_note(const struct key *k);
 /* SWAPDB: all keys of a database have changed that somebody waits for. */

@@ -16,6 +16,7 @@ struct blocked { /* hangs on a client that waits */
 };
 
 static struct blocked *all;
+static struct blocked *begun; /* in the open transaction, which may still be rolled back when it cannot be logged */
 static struct blocked **heap;
 static uint32_t heap_count, heap_room;
 
@@ -90,7 +91,8 @@ void cmd_block(struct cmd *c, uint32_t first, uint32_t n, int64_t timeout_ms, ui
     }
     if (all) all->prev = b;
     all = b;
-    c->client->blocked = b;
+    c->client->blocked = begun = b;
+    blocking_told++;
     client_set_flags(c->client, CLIENT_FLAG_BLOCKED, 0);
 }
 
@@ -148,6 +150,12 @@ static void forget(struct blocked *b)
     b->client->blocked = NULL;
     client_set_flags(b->client, 0, CLIENT_FLAG_BLOCKED);
     free(b);
+}
+
+void waiter_begun(bool committed)
+{
+    if (begun && !committed) forget(begun);
+    begun = NULL;
 }
 
 static void push_unserved(struct client *c, enum unblock_reason why)

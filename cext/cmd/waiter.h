@@ -31,6 +31,8 @@ void waiter_unregister(struct txn *t, const struct waiter *w);
 /* Unlinks it from this slot's list and frees it with its reply. */
 void waiter_free(struct txn *t, shm_off off);
 void waiter_map(const struct waiter *w, uint64_t map[STRIPE_COUNT / 64]);
+/* The transaction in which this process' client began to wait was committed, or rolled back. */
+void waiter_begun(bool committed);
 /* The client that stands for those of other processes while their commands run here. */
 bool waiter_is_proxy(const struct client *c);
 /* The proxy's command found nothing again. */
