@@ -125,6 +125,11 @@ void multi_queue(struct cmd *c)
         reply_errorf(c->out, "OOM no memory to queue the command");
         return;
     }
+    if ((int64_t)m->bytes > setting(SET_client_query_buffer_limit)) { /* what waits in the queue is input too */
+        stat_add(STAT_QUERY_LIMIT, 1);
+        client_close_asap(c->client);
+        return;
+    }
     client_set_multi_count(c->client, (int32_t)m->count);
     publish_bytes(c->client, m->bytes + m->cap * sizeof *m->queue);
     reply_status(c->out, "QUEUED");

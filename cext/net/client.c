@@ -206,6 +206,7 @@ void client_close_asap(struct client *c)
 {
     if (c->close_asap || c->fd < 0) return;
     c->close_asap = true;
+    client_set_flags(c, CLIENT_FLAG_CLOSE_ASAP, 0);
     c->next_closing = closing;
     closing = c;
 }

@@ -191,17 +191,35 @@ def _filters(args: Sequence[bytes]) -> tuple[list[_Test], bool]:
     return tests, skip_me
 
 
+_GONE_SECONDS = 0.05
+"""How long KILL waits for workers to close what it named. A worker that is busy for longer does it when it gets there."""
+
+
+def _wait_until_gone(ids: set[int]) -> None:
+    """As in Redis, what was killed is not listed and executes nothing any more when KILL answers."""
+    deadline = time.monotonic() + _GONE_SECONDS
+    while time.monotonic() < deadline and any(c.id in ids for c in engine.clients()):
+        time.sleep(0.0002)
+
+
 def _kill(call: Call, tests: Sequence[_Test], skip_me: bool) -> int:
     """Closes what fulfils all tests; the caller's own connection after its reply. How many."""
     killed = 0
+    elsewhere: set[int] = set()
+    own = call.client
     for c in engine.clients():
         if not all(test(c) for test in tests):
             continue
-        if c.id != call.client_id:
-            killed += engine.client_kill(c.id) != 0
-        elif not skip_me:
-            call.close(after_reply=True)
+        if c.id == call.client_id:
+            if not skip_me:
+                call.close(after_reply=True)
+                killed += 1
+        elif engine.client_kill(c.id) != 0:
             killed += 1
+            if own is None or c.slot != own.slot:
+                elsewhere.add(c.id)
+    if elsewhere:
+        _wait_until_gone(elsewhere)
     return killed
 
 

@@ -219,6 +219,7 @@ def test_kill_by_id_on_any_worker(connect: Connect) -> None:
     ids = [v("CLIENT", "ID") for v in victims]
     for victim, number in zip(victims, ids, strict=True):
         assert killer("CLIENT", "KILL", "ID", number) == 1
+        assert listed(killer, "ID", number) == []
         assert victim.closed()
         assert killer("CLIENT", "KILL", "ID", number) == 0
     assert listed(killer, "ID", *ids) == []

@@ -169,6 +169,19 @@ def test_a_large_transaction(w: Wire) -> None:
     assert w("DBSIZE") == 5000
 
 
+def test_the_queue_counts_as_input(w: Wire, connect: Connect) -> None:
+    w("CONFIG", "SET", "client-query-buffer-limit", "1mb")
+    try:
+        greedy = connect()
+        greedy("MULTI")
+        assert greedy("SET", "k", b"x" * 600_000) == QUEUED
+        greedy.send("SET", "k", b"x" * 600_000)
+        assert greedy.closed()
+        assert b"client_query_buffer_limit_disconnections:0\r" not in w("INFO", "stats")
+    finally:
+        w("CONFIG", "SET", "client-query-buffer-limit", "1gb")
+
+
 # --- WATCH ------------------------------------------------------------------------------------------------------------
 
 
