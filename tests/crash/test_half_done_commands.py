@@ -71,7 +71,7 @@ def kill_workers(server: ShoalServer, load: Load) -> None:
     for _ in range(DEATHS):
         if load.over.is_set():
             break
-        slot, pid = client.execute_command("DEBUG", "WORKER")
+        _, pid = client.execute_command("DEBUG", "WORKER")
         with suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
 
