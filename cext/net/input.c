@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/ticks.h"
 #include "cmd/dispatch.h"
+#include "keyspace/prefetch.h"
 #include "net/log.h"
 #include "net/output.h"
 #include "net/worker.h"
@@ -20,16 +21,25 @@
 #define PRIVATE_MIN 1024u
 #define PRIVATE_READ (16u << 10) /* room for reading behind a private leftover */
 #define ARGS_MAX 8192u           /* arguments of a batch of whole commands */
+#define GROUP_MAX 16u            /* clients whose input is read before the first of it is executed */
+#define PEEK_ARGS 8u
 
 const struct client *input_running;
 size_t input_running_bytes;
-static uint8_t *lent;
+static uint8_t *lent;     /* room for one full read behind LENT_BYTES of smaller ones */
+static size_t lent_used;
+static struct {
+    struct client *client;
+    const uint8_t *p;
+    size_t n;
+} group[GROUP_MAX];
+static uint32_t grouped;
 static struct slice *args;
 static struct batch batch;
 
 void input_init(void)
 {
-    lent = malloc(LENT_BYTES + PARSE_PAD);
+    lent = malloc(2 * LENT_BYTES + PARSE_PAD);
     args = malloc(ARGS_MAX * sizeof *args);
     ENSURE(lent && args);
 }
@@ -244,10 +254,40 @@ static bool receive_private(struct client *c)
     return n && !over_limit(c);
 }
 
+/* The first command of each member of the group, if it names one key: what its look-up reads comes into the cache together. */
+static void fetch_ahead(void)
+{
+    uint64_t hashes[GROUP_MAX];
+    uint32_t n = 0, db = group[0].client->db, argc;
+    int64_t max_bulk = setting(SET_proto_max_bulk_len);
+    struct slice argv[PEEK_ARGS];
+    for (uint32_t i = 0; i < grouped; i++) {
+        if (group[i].client->db != db || !parse_whole(group[i].p, group[i].n, max_bulk, argv, PEEK_ARGS, &argc)) continue;
+        const struct command *s = command_lookup(argv, argc);
+        if (s && s->one_key && (uint32_t)s->one_key < argc) hashes[n++] = key_hash(argv[s->one_key]);
+    }
+    if (n > 1) ks_prefetch(db, hashes, n);
+}
+
+void input_run(void)
+{
+    if (!grouped) return;
+    if (grouped > 1) fetch_ahead();
+    for (uint32_t i = 0; i < grouped; i++) {
+        struct client *c = group[i].client;
+        if (c->close_asap) continue;
+        refresh_time();
+        size_t used = process(c, group[i].p, group[i].n);
+        if (used < group[i].n && !c->close_asap && !c->close_after_reply) keep_rest(c, group[i].p + used, group[i].n - used);
+    }
+    grouped = 0;
+    lent_used = 0;
+}
+
 void input_ready(struct client *c)
 {
     if (c->close_after_reply) { /* its input is of no interest, its end is */
-        receive(c, lent, LENT_BYTES);
+        receive(c, lent + lent_used, LENT_BYTES);
         return;
     }
     if (c->listed == CLIENT_ON_RUNNABLE) return; /* it has enough to do */
@@ -255,9 +295,11 @@ void input_ready(struct client *c)
         if (receive_private(c) && c->listed == CLIENT_ON_NONE) input_continue(c);
         return;
     }
-    size_t n = receive(c, lent, LENT_BYTES);
+    size_t n = receive(c, lent + lent_used, LENT_BYTES);
     if (!n) return;
-    refresh_time();
-    size_t used = process(c, lent, n);
-    if (used < n && !c->close_asap && !c->close_after_reply) keep_rest(c, lent + used, n - used);
+    group[grouped].client = c;
+    group[grouped].p = lent + lent_used;
+    group[grouped++].n = n;
+    lent_used += round_up(n + PARSE_PAD, CACHE_LINE);
+    if (grouped == GROUP_MAX || lent_used > LENT_BYTES - PARSE_PAD) input_run();
 }

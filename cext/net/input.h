@@ -16,8 +16,10 @@ extern const struct client *input_running;
 extern size_t input_running_bytes;
 
 void input_init(void);
-/* The socket is readable. */
+/* The socket is readable: reads. Input is executed in groups, so that what the commands of several clients look up is fetched into the
+ * cache together; what is left of the group runs with input_run(). */
 void input_ready(struct client *c);
+void input_run(void);
 /* Goes on with input that is there already (a new turn, the end of a pause or of waiting). */
 void input_continue(struct client *c);
 

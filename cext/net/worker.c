@@ -340,6 +340,7 @@ int worker_serve(void)
         output_gates();
         run_listed();
         for (int i = 0; i < n; i++) on_event(&events[i]);
+        input_run();
         inbox_receive(on_message);
         blocking_expire(clock_cached_mono_us() / 1000);
         if (clock_cached_mono_us() >= MIN(next_cron_us, next_tick_us)) cron(clock_cached_mono_us());
