@@ -20,6 +20,7 @@
 
 #define MEMORY_TRIES 64u    /* growth steps that one command waits for */
 #define MEMORY_WAIT_MS 1000u
+#define LOADING_PATIENCE_MS 2000 /* after the start: commands wait for the dataset; later they are answered -LOADING */
 
 void (*dispatch_slow)(const struct cmd *c, int64_t ns);
 void (*dispatch_event)(const char *name, int64_t us);
@@ -169,7 +170,11 @@ static enum verdict check_state(struct cmd *c, uint64_t flags)
         snprintf(text, sizeof text, error_text(ERR_SUBSCRIBED), c->spec->fullname);
         return refuse(c, text);
     }
-    if (!word(&h->serving) && !(c->spec->flags & CMD_LOADING)) return refuse_id(c, ERR_LOADING);
+    if (!word(&h->serving) && !(c->spec->flags & CMD_LOADING)) {
+        /* Redis answers nobody while a short load runs; here others listen already, so their commands wait as long */
+        int64_t since = c->now_ms - (int64_t)atomic_load_explicit(&h->started_ms, memory_order_relaxed);
+        return since >= 0 && since < LOADING_PATIENCE_MS ? VERDICT_HELD : refuse_id(c, ERR_LOADING);
+    }
     return VERDICT_RUN;
 }
 
