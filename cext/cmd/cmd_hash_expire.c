@@ -10,6 +10,7 @@
 #include "cmd/propagate.h"
 #include "keyspace/interest.h"
 
+#define SMALL_HASH 256u /* fields: a larger table is left to the active expiry */
 #define EXPIRE_MAX_MS (INT64_C(0x0000FFFFFFFFFFFE) >> 2) /* as Redis 7.4 limits the times of fields */
 
 /* ---- removal ---- */
@@ -51,7 +52,8 @@ bool hash_for_write(struct cmd *c, const struct key *k, struct entry **e, struct
     if (wrong_type(c, *e, OBJ_HASH)) return false;
     if (unlikely(*e && entry_enc(*e) != ENC_LISTPACK)) {
         int64_t earliest = hash_earliest(entry_enc(*e), *entry_root(*e));
-        if (earliest && hash_field_expired(earliest) && !c->replaying && remove_expired(c->txn, k, *e, UINT64_MAX)) *e = NULL;
+        bool small = entry_enc(*e) != ENC_HASHTABLE || hash_length(&(struct hash){entry_enc(*e), *entry_root(*e)}) <= SMALL_HASH;
+        if (small && earliest && hash_field_expired(earliest) && remove_expired(c->txn, k, *e, UINT64_MAX)) *e = NULL;
     }
     *h = *e ? hash_of(*e) : HASH_EMPTY;
     return true;

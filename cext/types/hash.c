@@ -82,6 +82,12 @@ uint64_t hash_scan(const struct hash *h, uint64_t cursor, hash_fn *fn, void *arg
     return 0;
 }
 
+uint64_t hash_scan_even_expired(const struct hash *h, uint64_t cursor, hash_fn *fn, void *arg)
+{
+    struct each x = {.fn = fn, .arg = arg, .even_expired = true};
+    return ht_scan(&hash_root(h->root)->table, cursor, each_item, &x);
+}
+
 bool hash_random(const struct hash *h, struct hash_field *f)
 {
     for (int tries = 0; tries < 16; tries++) {
@@ -119,10 +125,11 @@ static bool pack_set(struct txn *t, struct hash *h, struct slice field, struct s
     if (p) {
         struct hash_field f;
         const uint8_t *after = pack_read(h->enc, p, &f);
-        if (ttl == HASH_TTL_KEEP && f.expire_ms >= 0) items[2] = lp_item_number(f.expire_ms);
+        bool over = f.expire_ms >= 0 && hash_field_expired(f.expire_ms);
+        if (ttl == HASH_TTL_KEEP && f.expire_ms >= 0 && !over) items[2] = lp_item_number(f.expire_ms);
         p += lp_body_bytes(p);
         pack_splice(t, h, p, after, items + 1, n - 1, pack_at(h->enc, h->root)->count);
-        return false;
+        return over;
     }
     const struct hash_pack *pack = h->root ? pack_at(h->enc, h->root) : NULL;
     const uint8_t *end = pack ? pack_end(pack) : NULL;
@@ -166,8 +173,9 @@ static bool table_set(struct txn *t, struct hash *h, struct slice field, struct 
         return true;
     }
     item_read(at.item, &x);
-    item_change(t, at, value, ttl == HASH_TTL_KEEP ? x.expire_ms : -1);
-    return false;
+    bool over = x.expire_ms >= 0 && hash_field_expired(x.expire_ms);
+    item_change(t, at, value, ttl == HASH_TTL_KEEP && !over ? x.expire_ms : -1);
+    return over;
 }
 
 bool hash_set(struct txn *t, struct hash *h, struct slice field, struct slice value, enum hash_ttl ttl)
@@ -185,6 +193,13 @@ bool hash_set(struct txn *t, struct hash *h, struct slice field, struct slice va
 }
 
 bool hash_delete(struct txn *t, struct hash *h, struct slice field)
+{
+    struct hash_field f;
+    if (hash_earliest(h->enc, h->root) && !hash_find(h, field, &f)) return false; /* its time may be over */
+    return hash_drop(t, h, field);
+}
+
+bool hash_drop(struct txn *t, struct hash *h, struct slice field)
 {
     if (!is_pack(h->enc)) {
         struct hash_root *r = hash_root(h->root);

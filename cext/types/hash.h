@@ -9,8 +9,9 @@
  *
  * item: flags (1) | field length (1 or 4) | value length (1 or 4) | expire_ms (8, if HASH_ITEM_EXPIRES) | field | value
  *
- * `earliest` is a lower bound of the fields' times, 0 = none expires. A field whose time is over is not found by hash_find() and not
- * passed to callbacks, but counts in hash_length() until it is removed: writers do that first (cmd/hash_write.c), the active expiry else.
+ * `earliest` is a lower bound of the fields' times, 0 = none expires. A field whose time is over is not found by hash_find(), not passed to
+ * callbacks, not deleted by hash_delete() and new to hash_set(), but counts in hash_length() until hash_remove_expired() comes by: before
+ * a command writes to a small hash, and with the active expiry, which walks through a table in steps.
  *
  * struct hash is a copy of what the entry says: functions that change it change the copy, and the caller stores it with ks_set_root().
  * All need the key's stripe; with a `t` also an open transaction. Death: undone with the transaction.
@@ -37,6 +38,8 @@ struct hash_pack {
 struct hash_root {
     struct htable table;
     int64_t earliest;  /* unix time in milliseconds; 0 = no field expires */
+    uint64_t cursor;   /* ht_scan() cursor of a walk for expired fields under way; 0 = none */
+    int64_t next;      /* the earliest time of the fields which that walk has passed; 0 = none */
 };
 
 #define HASH_ITEM_LONG_FIELD 1u
@@ -87,7 +90,8 @@ int64_t hash_earliest(enum encoding enc, shm_off root);
 void hash_allow_times(struct txn *t, struct hash *h);
 /* The field must be there; -1 = does not expire any more. */
 void hash_set_expire(struct txn *t, struct hash *h, struct slice field, int64_t expire_ms);
-/* Removes at most `max` fields whose time is over, calling fn for each before, and makes `earliest` exact when none is left. */
+/* One step: removes at most `max` fields whose time is over, calling fn for each before; of a table it looks at a few hundred fields. A walk
+ * that has come to its end makes `earliest` exact. */
 uint64_t hash_remove_expired(struct txn *t, struct hash *h, uint64_t max, void (*fn)(struct slice field, void *arg), void *arg);
 
 #endif

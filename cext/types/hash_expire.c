@@ -76,8 +76,12 @@ void hash_set_expire(struct txn *t, struct hash *h, struct slice field, int64_t 
         struct lp_item item = lp_item_number(MAX(expire_ms, 0));
         pack_splice(t, h, p, after, &item, 1, pack_at(h->enc, h->root)->count);
     }
+    if (expire_ms < 0) return;
     int64_t earliest = hash_earliest(h->enc, h->root);
-    if (expire_ms >= 0 && (!earliest || expire_ms < earliest)) set_earliest(t, h, expire_ms);
+    if (!earliest || expire_ms < earliest) set_earliest(t, h, expire_ms);
+    if (h->enc != ENC_HASHTABLE || !hash_root(h->root)->cursor) return;
+    struct hash_root *r = hash_root(h->root);
+    if (!r->next || expire_ms < r->next) TXN_SET(t, r->next, expire_ms);
 }
 
 struct expiring {
@@ -107,17 +111,42 @@ static bool note_expired(const struct hash_field *f, void *arg)
     return true;
 }
 
+#define STEP_BUCKETS 64u
+
+/* A few buckets of a table, on from where the last step ended. */
+static void table_step(struct txn *t, struct hash *h, struct expiring *x)
+{
+    struct hash_root *r = hash_root(h->root);
+    uint64_t cursor = r->cursor;
+    x->earliest = cursor ? r->next : 0;
+    for (uint32_t i = 0; i < STEP_BUCKETS && !x->more; i++) {
+        uint64_t before = cursor;
+        cursor = hash_scan_even_expired(h, cursor, note_expired, x);
+        if (x->more) cursor = before; /* not all of this bucket's fit: it is looked at again */
+        if (!cursor) break;
+    }
+    bool done = !cursor && !x->more;
+    txn_touch(t, &r->earliest, 3 * sizeof(int64_t));
+    if (done) r->earliest = x->earliest;
+    r->cursor = cursor;
+    r->next = done ? 0 : x->earliest;
+}
+
 uint64_t hash_remove_expired(struct txn *t, struct hash *h, uint64_t max, void (*fn)(struct slice field, void *arg), void *arg)
 {
     int64_t earliest = hash_earliest(h->enc, h->root);
     if (!earliest || !hash_field_expired(earliest)) return 0;
     max = MIN(max, hash_length(h));
     struct expiring x = {.found = scratch_alloc((max + 1) * sizeof(struct slice)), .max = max};
-    hash_each_even_expired(h->enc, h->root, note_expired, &x);
+    if (h->enc == ENC_HASHTABLE) {
+        table_step(t, h, &x);
+    } else {
+        hash_each_even_expired(h->enc, h->root, note_expired, &x);
+        if (!x.more) set_earliest(t, h, x.earliest);
+    }
     for (uint64_t i = 0; i < x.count; i++) {
         fn(x.found[i], arg);
-        hash_delete(t, h, x.found[i]);
+        hash_drop(t, h, x.found[i]);
     }
-    if (!x.more && hash_length(h)) set_earliest(t, h, x.earliest);
     return x.count;
 }

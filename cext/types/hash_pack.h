@@ -38,6 +38,11 @@ struct ht_place item_find(const struct hash_root *r, struct slice field, uint64_
 void item_field(const struct hash_item_parts *x, struct hash_field *f);
 extern const struct ht_ops hash_ht_ops;
 
+/* hash_delete(), also if the field's time is over. */
+bool hash_drop(struct txn *t, struct hash *h, struct slice field);
+/* hash_scan(), also those whose time is over. */
+uint64_t hash_scan_even_expired(const struct hash *h, uint64_t cursor, hash_fn *fn, void *arg);
+
 /* Pack to table. */
 void hash_to_table(struct txn *t, struct hash *h, uint64_t expected);
 
