@@ -35,6 +35,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 _CLIENTS_MIN = 10000
 """Client records in the segment at least, so that maxclients may be raised at run time."""
 _RESERVED_FDS = 128
+"""Beside clients; and four for each worker slot."""
 
 
 @dataclass(slots=True)
@@ -141,7 +142,7 @@ class Supervisor:
     def _raise_file_limit(self) -> None:
         """Every worker may hold every client."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        need = self.config["maxclients"] + _RESERVED_FDS
+        need = self.config["maxclients"] + _RESERVED_FDS + 4 * self.workers
         if soft >= need or soft == resource.RLIM_INFINITY:
             return
         try:

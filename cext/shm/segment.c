@@ -28,6 +28,8 @@ struct slot *my_slot;
 uint32_t my_slot_index;
 
 #define GROW_CHUNK (64ull << 20)
+#define GROW_LEAST (1ull << 20) /* what is tried last when shared memory is nearly full */
+#define START_LEAST (8ull << 20) /* arena without which a server does not start */
 #define SEGMENT_PAGE 4096ull
 
 struct plan { /* where the parts lie for given parameters */
@@ -167,7 +169,10 @@ int segment_create(int fd, const struct segment_params *p, char *err, size_t err
     write_header(&l, p);
     uint64_t first = MAX(round_up(p->initial_bytes, GROW_CHUNK), GROW_CHUNK);
     while (atomic_load(&seg()->arena_committed) < MIN(first, l.arena_size))
-        if (segment_grow() <= 0) return fail(err, errlen, "committing shared memory");
+        if (segment_grow() <= 0) {
+            if (atomic_load(&seg()->arena_committed) >= START_LEAST) break;
+            return fail(err, errlen, "committing shared memory");
+        }
     atomic_thread_fence(memory_order_release);
     *(volatile uint64_t *)&seg()->magic = SHM_MAGIC; /* last: from here on it may be attached */
     return 0;
@@ -211,6 +216,13 @@ static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct t
     return syscall(SYS_futex, word, op, value, timeout, NULL, 0);
 }
 
+/* n bytes of the arena from `have` on, and their places in the map of pages. */
+static bool commit_chunk(const struct seg_header *h, uint64_t have, uint64_t n)
+{
+    uint64_t map_first = have / PAGE_SIZE_ARENA * sizeof(struct page), map_n = n / PAGE_SIZE_ARENA * sizeof(struct page);
+    return !commit_range(segment_fd, h->pages_off + map_first, map_n) && !commit_range(segment_fd, h->arena_off + have, n);
+}
+
 int segment_grow(void)
 {
     struct seg_header *h = seg();
@@ -218,8 +230,8 @@ int segment_grow(void)
     atomic_store_explicit(&h->grow_wanted, 0, memory_order_release);
     if (have >= h->arena_size) return 0;
     uint64_t n = MIN(GROW_CHUNK, h->arena_size - have);
-    uint64_t map_first = have / PAGE_SIZE_ARENA * sizeof(struct page), map_n = n / PAGE_SIZE_ARENA * sizeof(struct page);
-    if (commit_range(segment_fd, h->pages_off + map_first, map_n) || commit_range(segment_fd, h->arena_off + have, n)) {
+    while (n >= GROW_LEAST && !commit_chunk(h, have, n)) n /= 2;
+    if (n < GROW_LEAST) {
         atomic_store_explicit(&h->grow_failed, 1, memory_order_release);
         futex((_Atomic uint32_t *)&h->grow_failed, FUTEX_WAKE, INT32_MAX, NULL);
         return -1;
