@@ -52,7 +52,7 @@ static bool load_zipmap(struct slice s, struct loading *x)
     if (!zipmap_open(&z, s.p, s.n)) return false;
     while (zipmap_next(&z, &field, &value))
         if (!add(x, field, value, 0)) return false;
-    return zipmap_done(&z);
+    return zipmap_done(&z) && x->h.root;
 }
 
 static bool load_ziplist(struct slice s, struct loading *x)
@@ -66,7 +66,7 @@ static bool load_ziplist(struct slice s, struct loading *x)
     return ziplist_done(&z);
 }
 
-static bool load_listpack(struct slice s, bool times, struct loading *x)
+static bool load_listpack(struct rdb_in *in, struct slice s, bool times, struct loading *x)
 {
     uint8_t a[NUM_I64_ROOM], b[NUM_I64_ROOM];
     if (!lp_validate(s.p, s.n, true, NULL, NULL) || lp_count(s.p) % (times ? 3 : 2)) return false;
@@ -74,7 +74,8 @@ static bool load_listpack(struct slice s, bool times, struct loading *x)
         struct slice field = lp_text(p, a), value = lp_text(p = lp_next(p), b);
         struct lp_value at = {0};
         if (times) lp_get(p = lp_next(p), &at);
-        if (at.text || at.number < 0 || !add(x, field, value, (uint64_t)at.number)) return false;
+        if (at.text || at.number < 0) return false;
+        if (!add(x, field, value, (uint64_t)at.number)) return rdb_refuse(in, "Hash integrity check failed: listpack with dup elements");
     }
     return true;
 }
@@ -88,7 +89,8 @@ static bool load(struct rdb_in *in, unsigned type, struct loading *x)
     if (!rdb_get_string(in, &s)) return false;
     if (type == RDB_HASH_ZIPMAP) return load_zipmap(s, x) || rdb_refuse(in, "Zipmap integrity check failed.");
     if (type == RDB_HASH_ZIPLIST) return load_ziplist(s, x) || rdb_refuse(in, "Hash ziplist integrity check failed.");
-    return load_listpack(s, type != RDB_HASH_LISTPACK, x) || rdb_refuse(in, "Hash listpack integrity check failed.");
+    if (load_listpack(in, s, type != RDB_HASH_LISTPACK, x)) return true;
+    return in->why ? false : rdb_refuse(in, "Hash listpack integrity check failed.");
 }
 
 enum rdb_result rdb_load_hash(struct rdb_in *in, unsigned type, struct txn *t, struct rdb_value *v)
