@@ -1,0 +1,250 @@
+"""The append-only file over the socket: exchange with redis-server, torn and damaged files, switching on and off, disks that fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.conftest import ShoalServer, StartServer, free_port, wait_until
+
+ON = ("--appendonly", "yes", "--save", "", "--enable-debug-command", "yes", "--keep-memory", "no")
+needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
+
+
+def fill(client: redis.Redis) -> None:
+    """Some of every type that is written in more than one way."""
+    client.mset({f"s{i}": "v" * i for i in range(200)})
+    client.incr("n")
+    client.set("ttl", "x", ex=10000)
+    client.rpush("list", *range(500))
+    client.hset("hash", mapping={f"f{i}": i for i in range(300)})
+    client.sadd("set", *range(100), "word")
+    client.zadd("zset", {f"m{i}": i / 3 for i in range(300)})
+    pipe = client.pipeline(transaction=True)
+    pipe.set("a", 1).rpush("list", "tail").delete("s7")
+    pipe.execute()
+    client.select(3)
+    client.set("other", "db")
+    client.select(0)
+
+
+def digest(client: redis.Redis) -> str:
+    return str(client.execute_command("DEBUG", "DIGEST"))
+
+
+def written(client: redis.Redis) -> None:
+    wait_until(lambda: client.info("persistence")["aof_written_lsn"] == client.info("persistence")["aof_last_lsn"])
+
+
+def rewritten(client: redis.Redis) -> None:
+    wait_until(lambda: not client.info("persistence")["aof_rewrite_in_progress"], 20)
+
+
+@pytest.fixture
+def start_redis(tmp_path: Path) -> Iterator[object]:
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(folder: Path) -> redis.Redis:
+        port = free_port()
+        options = ["--port", str(port), "--dir", str(folder), "--appendonly", "yes", "--save", "", "--enable-debug-command", "yes"]
+        running.append(subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL))
+        client = redis.Redis("127.0.0.1", port, decode_responses=True)
+
+        def up() -> bool:
+            try:
+                return bool(client.ping())
+            except (redis.ConnectionError, redis.BusyLoadingError):
+                return False
+
+        wait_until(up)
+        return client
+
+    yield start
+    for p in running:
+        p.kill()
+        p.wait()
+
+
+@needs_redis
+@pytest.mark.parametrize("rewrite", [False, True])
+def test_files_go_both_ways(start_server: StartServer, start_redis: object, rewrite: bool) -> None:
+    shoal = start_server(*ON, "--aof-timestamp-enabled", "yes")
+    client = shoal.client()
+    fill(client)
+    if rewrite:
+        client.bgrewriteaof()
+        rewritten(client)
+        client.append("s1", "more")
+    want = digest(client)
+    assert shoal.stop() == 0
+    theirs = start_redis(shoal.folder)  # type: ignore[operator]
+    assert digest(theirs) == want
+    theirs.rpush("list", "from redis")
+    theirs.set("ttl", "y", keepttl=True)
+    want = digest(theirs)
+    theirs.shutdown()
+    again = start_server(*ON, folder=shoal.folder)
+    assert digest(again.client()) == want
+
+
+def incr_file(server: ShoalServer) -> Path:
+    return max(server.folder.glob("appendonlydir/*.incr.aof"))
+
+
+def test_a_torn_end_is_cut_or_refused(start_server: StartServer) -> None:
+    server = start_server(*ON)
+    client = server.client()
+    for i in range(50):
+        client.set("k", i)
+        if i == 40:
+            written(client)
+    assert server.stop() == 0
+    path = incr_file(server)
+    with open(path, "ab") as f:
+        f.write(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nto")
+    refused = start_server(*ON, "--aof-load-truncated", "no", folder=server.folder, wait=False)
+    assert refused.process.wait(20) == 1
+    assert "Unexpected end of file reading the append only file" in refused.log()
+    again = start_server(*ON, folder=server.folder)
+    assert again.client().get("k") == "49"
+
+
+def test_damage_in_the_middle_is_refused_with_its_place(start_server: StartServer) -> None:
+    server = start_server(*ON)
+    client = server.client()
+    for i in range(30):
+        client.set("k", f"value{i}")
+        written(client)
+    assert server.stop() == 0
+    path = incr_file(server)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"value7")
+    data[at] ^= 1
+    path.write_bytes(data)
+    refused = start_server(*ON, folder=server.folder, wait=False)
+    assert refused.process.wait(20) == 1
+    said = refused.log()
+    assert "Bad file format reading the append only file" in said and path.name in said and "at byte" in said
+    assert path.read_bytes() == data, "the file was changed"
+
+
+def test_a_missing_file_is_named(start_server: StartServer) -> None:
+    server = start_server(*ON)
+    server.client().set("a", 1)
+    assert server.stop() == 0
+    path = incr_file(server)
+    path.unlink()
+    refused = start_server(*ON, folder=server.folder, wait=False)
+    assert refused.process.wait(20) == 1
+    assert path.name in refused.log() and "No such file or directory" in refused.log()
+
+
+def test_half_a_transaction_at_the_end_goes_as_a_whole(start_server: StartServer, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    (folder / "appendonlydir").mkdir(parents=True)
+    (folder / "appendonlydir" / "appendonly.aof.1.incr.aof").write_bytes(
+        b"*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\n1\r\n*1\r\n$5\r\nMULTI\r\n*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\n2\r\n"
+    )
+    (folder / "appendonlydir" / "appendonly.aof.manifest").write_text("file appendonly.aof.1.incr.aof seq 1 type i\n")
+    server = start_server(*ON, folder=folder)
+    assert server.client().get("a") == "1"
+
+
+def test_a_single_old_file_is_adopted(start_server: StartServer, tmp_path: Path) -> None:
+    folder = tmp_path / "old"
+    folder.mkdir()
+    (folder / "appendonly.aof").write_bytes(b"*3\r\n$3\r\nset\r\n$1\r\na\r\n$1\r\n1\r\n")
+    server = start_server(*ON, folder=folder)
+    assert server.client().get("a") == "1"
+    assert (folder / "appendonlydir" / "appendonly.aof").exists() and not (folder / "appendonly.aof").exists()
+
+
+def test_switching_on_and_off_at_run_time(start_server: StartServer) -> None:
+    server = start_server("--save", "", "--keep-memory", "no")
+    client = server.client()
+    client.mset({f"k{i}": i for i in range(1000)})
+    client.config_set("appendonly", "yes")
+    rewritten(client)
+    client.set("after", 1)
+    client.config_set("appendonly", "no")
+    wait_until(lambda: not client.info("persistence")["aof_enabled"])
+    client.set("unlogged", 1)
+    client.config_set("appendonly", "yes")
+    rewritten(client)
+    client.set("last", 1)
+    assert server.stop() == 0
+    again = start_server(*ON, folder=server.folder)
+    assert again.client().dbsize() == 1003
+
+
+def test_growth_rewrites_by_itself(start_server: StartServer) -> None:
+    server = start_server(*ON, "--auto-aof-rewrite-min-size", "100kb", "--auto-aof-rewrite-percentage", "100")
+    client = server.client()
+    wait_until(lambda: client.set("k", "x" * 10000) and client.info("persistence")["aof_rewrites"] > 0, 20)
+    assert client.info("persistence")["aof_last_bgrewrite_status"] == "ok"
+
+
+def test_a_read_waits_for_what_it_tells_but_others_do_not(start_server: StartServer, faults: Path) -> None:
+    server = start_server(*ON, "--appendfsync", "always")
+    writer, reader = server.client(), server.client()
+    reader.set("other", 1)
+    faults.write_text("sync_ms=700 path=incr")
+    connection = writer.connection_pool.get_connection()
+    connection.send_command("SET", "slow", "1")
+    time.sleep(0.1)
+    began = time.monotonic()
+    assert reader.get("other") == "1"
+    assert time.monotonic() - began < 0.3
+    assert reader.get("slow") == "1"
+    assert time.monotonic() - began > 0.3
+    assert connection.read_response() == "OK"
+    faults.write_text("")
+
+
+@pytest.mark.parametrize("fault", ["write_err=ENOSPC path=appendonlydir", "sync_err=EIO path=incr", "short=10 write_err=EIO path=incr"])
+def test_a_failing_disk_refuses_writes_and_heals(start_server: StartServer, faults: Path, fault: str) -> None:
+    server = start_server(*ON, "--appendfsync", "always")
+    client, other = server.client(), server.client(socket_timeout=30)
+    client.set("a", 1)
+    faults.write_text(fault)
+    if "short" in fault:
+        client.set("b", 2)  # a short write is continued
+        faults.write_text("write_err=EIO path=incr")
+    connection = other.connection_pool.get_connection()
+    connection.send_command("SET", "waits", "1")
+    wait_until(lambda: client.info("persistence")["aof_last_write_status"] == "err" or "MISCONF" in _try(client))
+    assert client.get("a") == "1"
+    faults.write_text("")
+    wait_until(lambda: _try(client) == "", 20, "writes resume")
+    assert connection.read_response() == "OK"
+    assert server.stop() == 0
+    again = start_server(*ON, folder=server.folder)
+    assert again.client().get("waits") == "1" and again.client().get("a") == "1"
+
+
+def _try(client: redis.Redis) -> str:
+    try:
+        client.set("try", 1)
+    except redis.ResponseError as e:
+        return str(e)
+    return ""
+
+
+@pytest.fixture
+def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that makes the disk of servers started from here on slow or failing (tests/crash/faultdisk.c)."""
+    source = Path(__file__).parent.parent / "crash" / "faultdisk.c"
+    library = tmp_path / "faultdisk.so"
+    subprocess.run([os.environ.get("CC", "gcc").split()[-1], "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
+    file = tmp_path / "faults"
+    file.write_text("")
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("FAULTDISK", str(file))
+    return file
