@@ -1,7 +1,7 @@
 /* cmd/cmd_stream_read.c - XREAD and XREADGROUP: entries behind given ids of several streams, alone or as a group's consumer.
  *
  * XREADGROUP changes the group: each entry delivered becomes pending and the group's last id moves. What is logged are these effects
- * (XCLAIM per entry, XGROUP SETID with NOACK), never the command. Reading one's own history (an id instead of ">") changes delivery
+ * (XCLAIM per entry, then XGROUP SETID), never the command. Reading one's own history (an id instead of ">") changes delivery
  * times and counts only, which Redis does not log either.
  *
  * A command that may wait and finds nothing waits for its streams (cmd/blocking.h); when one of them gets an entry, or loses its group,
@@ -162,7 +162,7 @@ static void reply_news(struct cmd *c, struct slice key, const struct reading *r,
         if (++n == r->count) break;
     }
     if (n && !r->noack) TXN_SET(c->txn, consumer->active_ms, c->now_ms);
-    if (n && r->noack) log_group_id(c, key, t->g);
+    if (n) log_group_id(c, key, t->g); /* the XCLAIMs tell the last id, but not how many entries were read */
     reply_later_array(c->out, place, n);
 }
 
