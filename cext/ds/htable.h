@@ -131,7 +131,7 @@ uint64_t ht_scan(const struct htable *t, uint64_t cursor, void (*fn)(shm_off ite
 
 /* Walks all items; `fn` must not change the table. */
 void ht_each(const struct htable *t, void (*fn)(shm_off item, void *arg), void *arg);
-/* An item chosen evenly enough (a random bucket with items, then a random item of its chain); 0 when empty. */
+/* An item, each as likely as any other unless its chain is very long; 0 when empty. */
 shm_off ht_random(const struct htable *t, uint64_t (*random64)(void));
 
 /* Bytes of buckets and directory. */

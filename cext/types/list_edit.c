@@ -5,10 +5,9 @@
  */
 #include "types/list_node.h"
 
-/* A new unlinked node: the bytes [from, to) of n, which are `count` elements. */
-static shm_off node_part(struct txn *t, const struct list_node *n, const uint8_t *from, const uint8_t *to, uint32_t count)
+/* A new unlinked node: the bytes [from, to) of another, which are `count` elements. */
+static shm_off node_part(struct txn *t, const uint8_t *from, const uint8_t *to, uint32_t count)
 {
-    (void)n;
     shm_off off = node_new(t, true, (uint64_t)(to - from), LIST_TAIL);
     struct list_node *part = node_at(off);
     memcpy(node_first(part), from, (size_t)(to - from));
@@ -88,7 +87,7 @@ static shm_off split(struct txn *t, struct list *l, shm_off off, const uint8_t *
 {
     const struct list_node *n = node_at(off);
     uint32_t before = count_between(node_first(n), p);
-    shm_off a = node_part(t, n, node_first(n), p, before), b = node_part(t, n, p, node_end(n), node_count(n) - before);
+    shm_off a = node_part(t, node_first(n), p, before), b = node_part(t, p, node_end(n), node_count(n) - before);
     node_link(t, l, b, off);
     node_swap(t, l, off, a);
     return a;
@@ -156,9 +155,9 @@ static void replace_by_large(struct txn *t, struct list *l, const struct list_pl
     }
     if (after < node_end(n)) { /* what is behind it: a node of its own */
         uint32_t behind = count_between(after, node_end(n));
-        node_link(t, l, node_part(t, n, after, node_end(n), behind), off);
+        node_link(t, l, node_part(t, after, node_end(n), behind), off);
     }
-    shm_off first = p > node_first(n) ? node_part(t, n, node_first(n), p, count_between(node_first(n), p)) : 0;
+    shm_off first = p > node_first(n) ? node_part(t, node_first(n), p, count_between(node_first(n), p)) : 0;
     if (first) {
         node_link(t, l, large, off);
         node_swap(t, l, off, first);
