@@ -244,6 +244,7 @@ struct engine_rdb {
     int64_t created_s, used_mem;
     uint32_t version;
     int aof_base;
+    uint64_t empty;
 };
 /* Takes the cut; writers run on. pool_bytes: bound of the pre-images in memory, beyond it they go to an unlinked file in the folder. */
 int engine_snapshot_begin(uint64_t pool_bytes, const char *spill_folder, char *err, size_t errlen);

@@ -4,6 +4,7 @@
 
 #include "engine.h"
 #include "keyspace/lazy.h"
+#include "net/log.h"
 #include "snap/rdb_file.h"
 
 int engine_snapshot_begin(uint64_t pool_bytes, const char *spill_folder, char *err, size_t errlen)
@@ -24,11 +25,18 @@ void engine_snapshot_get(struct engine_snapshot *out)
 
 int engine_rdb_save(int fd, uint32_t flags, char *err, size_t errlen) { return rdb_file_save(fd, flags, err, errlen); }
 
+static void log_empty_key(struct slice key)
+{
+    server_log(LOG_WARNING, "rdbLoadObject: skipping empty key: %.*s", (int)MIN(key.n, (size_t)512), (const char *)key.p);
+}
+
 int engine_rdb_load(int fd, uint32_t flags, struct engine_rdb *out, char *err, size_t errlen)
 {
     struct rdb_file_info i;
+    rdb_file_empty_key = log_empty_key;
     int result = rdb_file_load(fd, flags, &i, err, errlen);
-    *out = (struct engine_rdb){i.keys, i.expired, i.bytes, i.created_s, i.used_mem, i.version, i.aof_base};
+    *out = (struct engine_rdb){i.keys, i.expired, i.bytes, i.created_s, i.used_mem, i.version, i.aof_base, i.empty};
+    if (result) server_log(LOG_WARNING, "Bad RDB file, %s", err);
     return result;
 }
 

@@ -682,6 +682,7 @@ class LoadedFile:
     used_memory: int
     version: int
     aof_base: bool
+    empty: int
 
 
 def snapshot_begin(pool_bytes: int, spill_folder: str, log_file: int = 0) -> None:
@@ -719,7 +720,7 @@ def rdb_load(fd: int, flags: int) -> LoadedFile:
     err = ffi.new("char[]", _ERR_LEN)
     out = ffi.new("struct engine_rdb *")
     _check(lib.engine_rdb_load(fd, flags, out, err, _ERR_LEN), err)
-    return LoadedFile(out.keys, out.expired, out.bytes, out.created_s, out.used_mem, out.version, bool(out.aof_base))
+    return LoadedFile(out.keys, out.expired, out.bytes, out.created_s, out.used_mem, out.version, bool(out.aof_base), out.empty)
 
 
 def progress_begin(total: int) -> None:

@@ -106,6 +106,8 @@ class Persistence:
         self.state.loading_since, self.state.loading_bytes = time.time(), size
         self.state.publish()
         engine.progress_begin(size)
+        log_fd = log.descriptor()
+        engine.log_to(log_fd, log.level, log.role)
         flags = DROP_EXPIRED | (CHECKSUM if self.config["rdbchecksum"] else 0)
         flags |= DEEP if self.config["sanitize-dump-payload"] == "yes" else 0
         try:
@@ -113,15 +115,20 @@ class Persistence:
         except EngineError as e:
             raise LoadError(
                 f"The RDB file {self.path()} cannot be loaded: {e}. It was not changed. redis-check-rdb tells more; "
-                "put a good copy in its place, or move it away to start empty."
+                "put a good copy in its place, or move it away to start empty. Terminating server after rdb file reading failure."
             ) from None
         finally:
             os.close(fd)
+            engine.log_to(-1, log.level, log.role)
+            if log_fd >= 0:
+                os.close(log_fd)
             self.state.loading_since = 0.0
         self.state.loaded_keys, self.state.loaded_expired = found.keys, found.expired
         self.state.dirty_at_save = engine.stats().get("dirty", 0)
         self.state.publish()
-        log.notice(f"Done loading RDB, keys loaded: {found.keys}, keys expired: {found.expired}.")
+        log.notice(
+            f"Done loading RDB, keys loaded: {found.keys}, keys expired: {found.expired}, empty keys skipped: {found.empty}."
+        )
         log.notice(f"DB loaded from disk: {time.monotonic() - began:.3f} seconds")
 
     def load_aof(self, reload: bool = False) -> None:

@@ -25,6 +25,7 @@ int rdb_file_save(int fd, uint32_t flags, char *err, size_t errlen);
 
 struct rdb_file_info {
     uint64_t keys, expired, bytes; /* kept; passed over because their time was over; bytes read */
+    uint64_t empty;                /* passed over because they held nothing */
     int64_t created_s;             /* aux ctime, 0 = none */
     int64_t used_mem;              /* aux used-mem */
     unsigned version;
@@ -34,5 +35,8 @@ struct rdb_file_info {
 /* Reads fd from its current offset up to and including the end record; an AOF with an RDB preamble goes on at info->bytes.
  * 0, or -1 with a message that says at which byte. */
 int rdb_file_load(int fd, uint32_t flags, struct rdb_file_info *info, char *err, size_t errlen);
+
+/* Told of every key that is passed over because it holds nothing (outside a transaction). NULL = nobody. */
+extern void (*rdb_file_empty_key)(struct slice key);
 
 #endif

@@ -121,6 +121,8 @@ static bool read_resize(struct loader *l)
 enum step { STEP_MORE, STEP_END, STEP_BAD };
 
 /* One key in a transaction of its own. `why` is set when it is not the file that is to blame. */
+void (*rdb_file_empty_key)(struct slice key);
+
 static enum step load_key(struct loader *l, unsigned type, const char **why)
 {
     struct slice name;
@@ -147,6 +149,8 @@ static enum step load_key(struct loader *l, unsigned type, const char **why)
     if (r != RDB_LOADED || over) { /* what is over was read only to get past it */
         txn_abort(t);
         if (r == RDB_LOADED) l->info->expired++;
+        if (r == RDB_IS_EMPTY) l->info->empty++;
+        if (r == RDB_IS_EMPTY && rdb_file_empty_key) rdb_file_empty_key(k.name);
         if (r == RDB_IS_BAD && l->in.why) *why = l->in.why;
         return r != RDB_IS_BAD ? STEP_MORE : STEP_BAD;
     }
