@@ -285,9 +285,39 @@ void ht_clear(struct txn *x, struct htable *t)
 
 void ht_reserve(struct txn *x, struct htable *t, uint64_t items)
 {
-    uint64_t want = MIN((items + HT_FILL - 1) / HT_FILL, (uint64_t)HT_MAX_BUCKETS);
-    DCHECK(t->count == 0);
-    while (t->buckets < want) bucket_append(x, t);
+    uint32_t want = (uint32_t)MIN((items + HT_FILL - 1) / HT_FILL, (uint64_t)HT_MAX_BUCKETS);
+    DCHECK(t->count == 0 && t->buckets == 0);
+    if (!want) return;
+    txn_touch(x, t, sizeof *t);
+    if (want <= HT_CHUNK) {
+        uint32_t room = highest_power(want);
+        t->dir = txn_alloc_zero(x, (room < want ? 2 * room : room) * BUCKET_BYTES);
+    } else {
+        uint32_t chunks = (want + HT_CHUNK - 1) >> HT_CHUNK_BITS;
+        t->dir = txn_alloc_zero(x, ht_dir_capacity(want) * 8ull);
+        for (uint32_t i = 0; i < chunks; i++) {
+            shm_off chunk = txn_alloc_zero(x, CHUNK_BYTES);
+            ((uint64_t *)shm_ptr(t->dir))[i] = chunk;
+        }
+    }
+    t->buckets = want;
+}
+
+void ht_fill(struct txn *x, struct htable *t, uint64_t h, shm_off item)
+{
+    struct bucket *head = ht_bucket(t, ht_index(t, h)), *b = head;
+    while (b && !ht_match(b, 0)) b = ht_next(b);
+    if (!b) { /* as chain_extend(), without announcing */
+        shm_off off = txn_alloc_zero(x, BUCKET_BYTES);
+        b = shm_ptr(off);
+        memcpy(b->next, head->next, 5);
+        store5(head->next, off);
+        t->overflow++;
+    }
+    uint32_t i = (uint32_t)__builtin_ctz(ht_match(b, 0));
+    b->tag[i] = ht_tag(h);
+    store5(b->off + 5 * i, item);
+    t->count++;
 }
 
 /* ---- walking ---- */

@@ -125,6 +125,8 @@ void ht_clear(struct txn *x, struct htable *t);
 bool ht_drain(struct txn *x, struct htable *t, void (*free_item)(struct txn *, shm_off item, void *arg), void *arg, uint64_t *budget);
 /* Sizes a new, empty table for `items`, so that filling it splits nothing. */
 void ht_reserve(struct txn *x, struct htable *t, uint64_t items);
+/* Adds an item that is not there yet to a table of memory from this very transaction, sized by ht_reserve(): costs no undo records. */
+void ht_fill(struct txn *x, struct htable *t, uint64_t h, shm_off item);
 
 /* SCAN: calls `fn(item, arg)` for every item of the cursor's bucket group; returns the next cursor, 0 at the end. */
 uint64_t ht_scan(const struct htable *t, uint64_t cursor, void (*fn)(shm_off item, void *arg), void *arg);

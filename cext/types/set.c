@@ -191,9 +191,10 @@ static struct set table_new(struct txn *t, uint64_t count)
     return s;
 }
 
-static void table_add(struct txn *t, const struct set *s, struct slice name)
+/* Only into a table that table_new() has made large enough in this transaction. */
+static void table_fill(struct txn *t, const struct set *s, struct slice name)
 {
-    ht_insert(t, table(s), &item_ops, name_hash(name), item_new(t, name));
+    ht_fill(t, table(s), name_hash(name), item_new(t, name));
 }
 
 struct set set_build_as(struct txn *t, enum encoding enc, const struct slice *members, uint64_t n)
@@ -201,7 +202,7 @@ struct set set_build_as(struct txn *t, enum encoding enc, const struct slice *me
     if (enc == ENC_INTSET) return ints_build(t, members, n);
     if (enc == ENC_LISTPACK) return packed_build(t, members, n);
     struct set s = table_new(t, n);
-    for (uint64_t i = 0; i < n; i++) table_add(t, &s, members[i]);
+    for (uint64_t i = 0; i < n; i++) table_fill(t, &s, members[i]);
     return s;
 }
 
@@ -242,7 +243,7 @@ static bool convert_to_table(const struct lp_value *v, void *arg)
 {
     struct conversion *c = arg;
     uint8_t room[NUM_I64_ROOM];
-    table_add(c->t, &c->to, set_text(v, room));
+    table_fill(c->t, &c->to, set_text(v, room));
     return true;
 }
 
@@ -330,7 +331,7 @@ static bool ints_add(struct txn *t, struct set *s, struct slice member)
     }
     if (!packed_allows(s, member.n)) {
         become_table(t, s, set_count(s) + 1);
-        table_add(t, s, member);
+        table_fill(t, s, member);
         return true;
     }
     become_packed(t, s);
@@ -349,7 +350,7 @@ bool set_add(struct txn *t, struct set *s, struct slice member)
     if (set_has(s, member)) return false;
     if (!packed_allows(s, member.n)) {
         become_table(t, s, set_count(s) + 1);
-        table_add(t, s, member);
+        table_fill(t, s, member);
         return true;
     }
     struct lp_item item = lp_item_text(member.p, member.n);

@@ -22,7 +22,7 @@ static void next_entry(uint8_t *entry, void *arg)
     else
         ENSURE(zset_walk_next(&s->walk, &m));
     shm_off item = zitem_new(s->t, m.name, m.score);
-    ht_insert(s->t, &s->root->members, &zitem_ops, hash_bytes(m.name.p, m.name.n, seg()->hash_seed), item);
+    ht_fill(s->t, &s->root->members, hash_bytes(m.name.p, m.name.n, seg()->hash_seed), item);
     zorder_entry(entry, m.score, item);
 }
 
