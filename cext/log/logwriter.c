@@ -22,6 +22,8 @@
 #define NAP_MS_IDLE 25
 #define IDLE_ROUNDS 100u
 #define SYNC_EVERY_US 1000000
+#define LINGER_FROM_US 500   /* an fdatasync that takes less is not worth waiting for company */
+#define LINGER_MOST_US 2000
 
 enum { FSYNC_NO, FSYNC_ALWAYS, FSYNC_EVERYSEC }; /* settings.def */
 
@@ -32,6 +34,9 @@ static struct {
     struct log_merge merge;
     struct log_batch batch;
     int64_t synced_us; /* monotonic: when the last fdatasync was begun */
+    int64_t linger_us; /* monotonic: gather for the next batch until then, 0 = do not; see linger() */
+    uint64_t linger_lsn; /* or until this LSN was given out */
+    uint32_t missed, rest; /* lingered in vain so often in a row; batches without lingering that follow from it */
     uint32_t idle;     /* rounds without work */
     char words[512];
     bool has_words, warning;
@@ -301,6 +306,26 @@ static bool syncs_held(void)
     return atomic_load_explicit(&head()->log_hold_syncs, memory_order_relaxed) && setting(SET_no_appendfsync_on_rewrite);
 }
 
+/* appendfsync always on a slow disk: whoever was just released comes back with his next write in a moment, and those who came meanwhile
+ * wait already. Begun at once, the next fdatasync would be for the latter alone, and everybody would wait for two; so it is held back for a
+ * fraction of its length, until as many have come as are expected. Expectations that fail several times are given up for a while. */
+static void linger_plan(int64_t sync_us)
+{
+    if (sync_us < LINGER_FROM_US || (w.rest && w.rest--)) return;
+    w.linger_us = clock_mono_us() + MIN(sync_us / 4, LINGER_MOST_US);
+    w.linger_lsn = atomic_load_explicit(&head()->lsn, memory_order_relaxed) + w.batch.records;
+}
+
+static void linger(void)
+{
+    if (!w.linger_us) return;
+    bool came;
+    while (!(came = atomic_load_explicit(&head()->lsn, memory_order_relaxed) >= w.linger_lsn) && clock_mono_us() < w.linger_us) usleep(30);
+    w.missed = came ? 0 : w.missed + 1;
+    if (w.missed > 4) w.rest = 64;
+    w.linger_us = 0;
+}
+
 static void write_batch(void)
 {
     if (!log_batch_end(&w.batch)) {
@@ -316,7 +341,11 @@ static void write_batch(void)
     consume();
     atomic_fetch_add_explicit(&head()->log_batches, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&head()->log_records, w.batch.records, memory_order_relaxed);
-    if (setting(SET_appendfsync) == FSYNC_ALWAYS && !syncs_held() && !file_sync()) return;
+    if (setting(SET_appendfsync) == FSYNC_ALWAYS && !syncs_held()) {
+        int64_t begun = clock_mono_us();
+        if (!file_sync()) return;
+        linger_plan(clock_mono_us() - begun);
+    }
     if (counts()) publish_durable(w.batch.lsn);
     if (w.batch.cap > 4 * LOG_BATCH_BYTES) {
         uint64_t db = w.batch.db, second = w.batch.second;
@@ -433,6 +462,7 @@ static bool step(void)
     uint64_t next = atomic_load_explicit(&head()->log_next_file, memory_order_acquire);
     uint64_t limit = next && next != m.file ? atomic_load_explicit(&head()->log_switch_lsn, memory_order_relaxed) : UINT64_MAX;
     bool worked = false;
+    linger();
     if (!failed() && w.fd >= 0 && gather(limit)) {
         write_batch();
         worked = true;
