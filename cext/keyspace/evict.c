@@ -10,6 +10,7 @@
 #define POOL_SIZE 16u
 #define LOOK_BUCKETS 16u       /* chains looked at per sample and stripe; for volatile policies more, since few keys may qualify */
 #define LOOK_VOLATILE 256u
+#define STRIPES_MOST 64u       /* visited for one removal, unless nothing was found */
 #define BUDGET_US 5000         /* then the command may run although it does not fit yet */
 
 void (*evict_hook)(struct txn *t, const struct key *k);
@@ -18,6 +19,8 @@ enum policy { /* settings.def: maxmemory-policy */
     POLICY_NONE, POLICY_VOLATILE_LRU, POLICY_VOLATILE_LFU, POLICY_VOLATILE_RANDOM, POLICY_VOLATILE_TTL,
     POLICY_ALL_LRU, POLICY_ALL_LFU, POLICY_ALL_RANDOM
 };
+
+static bool wants_volatile(enum policy p) { return p <= POLICY_VOLATILE_TTL; }
 
 static struct candidate { /* sorted, best last */
     uint64_t score, hash;
@@ -88,12 +91,11 @@ static uint64_t score_of(enum policy p, const struct entry *e)
 
 /* ---- sampling ---- */
 
-static bool wants_volatile(enum policy p) { return p <= POLICY_VOLATILE_TTL; }
-
-static void sample_table(const struct stripe *s, uint32_t db, enum policy p)
+/* Returns how many entries it looked at. */
+static uint32_t sample_table(const struct stripe *s, uint32_t db, enum policy p)
 {
     uint32_t wanted = (uint32_t)setting(SET_maxmemory_samples), look = wants_volatile(p) ? LOOK_VOLATILE : LOOK_BUCKETS, seen = 0;
-    if (!s->keys.count || (wants_volatile(p) && !s->expires)) return;
+    if (!s->keys.count || (wants_volatile(p) && !s->expires)) return 0;
     uint32_t at = (uint32_t)(ks_random() % s->keys.buckets);
     for (uint32_t n = 0; n < MIN(look, s->keys.buckets) && seen < wanted; n++, at++) {
         if (at >= s->keys.buckets) at = 0;
@@ -105,32 +107,44 @@ static void sample_table(const struct stripe *s, uint32_t db, enum policy p)
                 seen++;
             }
     }
+    return seen;
 }
 
 /* Looks at one stripe of every database. */
-static void sample_stripe(uint32_t stripe, enum policy p)
+static uint32_t sample_stripe(uint32_t stripe, enum policy p)
 {
+    uint32_t seen = 0;
     const struct keyspace *ks = shm_ptr(seg()->keyspace);
     txn_lock_stripe(&my_txn, stripe);
     for (uint32_t db = 0; db < ks->databases; db++)
-        if (ks->tables[db]) sample_table(&((const struct db_table *)shm_ptr(ks->tables[db]))->stripes[stripe], db, p);
+        if (ks->tables[db]) seen += sample_table(&((const struct db_table *)shm_ptr(ks->tables[db]))->stripes[stripe], db, p);
     txn_unlock(&my_txn);
+    return seen;
 }
 
-/* Fills the pool from a few stripes; from all of them when those few hold nothing that qualifies. */
+/* Looks at as many entries as maxmemory-samples says, in one stripe after the other (small stripes hold few); further when the pool is
+ * empty still. A pool that is not half full gets more, so that the first choices are not blind. */
 static void fill_pool(enum policy p)
 {
-    uint32_t at = (uint32_t)ks_random() % STRIPE_COUNT, few = pooled < POOL_SIZE / 2 ? 4 : 1;
-    for (uint32_t n = 0; n < STRIPE_COUNT && (n < few || !pooled); n++) sample_stripe((at + n * 61) % STRIPE_COUNT, p);
+    uint32_t at = (uint32_t)ks_random() % STRIPE_COUNT, seen = 0;
+    uint32_t wanted = (uint32_t)setting(SET_maxmemory_samples) * (pooled < POOL_SIZE / 2 ? 4 : 1);
+    for (uint32_t n = 0; n < STRIPE_COUNT && (seen < wanted || !pooled); n++) {
+        if (n >= STRIPES_MOST && pooled) return;
+        seen += sample_stripe((at + n * 61) % STRIPE_COUNT, p);
+    }
 }
 
 /* ---- removing ---- */
 
-static bool still_qualifies(const struct key *k, enum policy p)
+/* Still there, still of the right kind, and not used since it was sampled. */
+static bool still_qualifies(const struct key *k, enum policy p, uint64_t score)
 {
     const struct stripe *s = ks_stripe(k);
     struct ht_place at = s ? ks_place(s, k) : (struct ht_place){0};
-    return at.bucket && (!wants_volatile(p) || ((const struct entry *)shm_ptr(at.item))->flags & ENTRY_EXPIRES);
+    if (!at.bucket) return false;
+    const struct entry *e = shm_ptr(at.item);
+    if (wants_volatile(p) && !(e->flags & ENTRY_EXPIRES)) return false;
+    return p == POLICY_ALL_RANDOM || p == POLICY_VOLATILE_RANDOM || score_of(p, e) >= score;
 }
 
 /* Removes the pool's best that is still there. */
@@ -146,7 +160,7 @@ static bool remove_best(enum policy p)
         txn_begin(t);
         if (setjmp(failed) == 0) {
             txn_lock_stripe(t, stripe_of(k.hash));
-            removed = still_qualifies(&k, p) && ks_delete(t, &k);
+            removed = still_qualifies(&k, p, c->score) && ks_delete(t, &k);
             if (removed && evict_hook) evict_hook(t, &k);
             txn_commit(t);
         } else {
@@ -172,8 +186,12 @@ bool evict_make_room(void)
         pooled_for = p;
     }
     while (evict_needed()) {
-        fill_pool(p);
-        if (!remove_best(p)) return lazy_step(1024);
+        bool removed = false;
+        for (uint32_t tries = 0; tries < 4 && !removed; tries++) {
+            fill_pool(p);
+            removed = remove_best(p);
+        }
+        if (!removed) return lazy_step(1024);
         stat_add(STAT_EVICTED, 1);
         lazy_step(1024);
         int64_t now = clock_mono_us();
