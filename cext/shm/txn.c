@@ -19,7 +19,11 @@ struct undo_chunk { /* head of a chunk beyond the first; a run of pages */
 
 void txn_init(struct txn *t)
 {
+    uint8_t *log_buf = t->log_buf; /* private memory outlives a change of slot */
+    size_t log_cap = t->log_cap;
     memset(t, 0, sizeof *t);
+    t->log_buf = log_buf;
+    t->log_cap = log_cap;
     t->undo_top = shm_ptr(slot_undo_area(my_slot_index));
     t->undo_end = t->undo_top + UNDO_AREA_BYTES;
     my_slot->undo_top = slot_undo_area(my_slot_index);
