@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 #include <strings.h>
+#include <time.h>
 
 #include "cmd/blocking.h"
 #include "base/clock.h"
@@ -15,10 +16,13 @@
 #include "cmd/multi.h"
 #include "cmd/propagate.h"
 #include "keyspace/evict.h"
+#include "keyspace/lazy.h"
 #include "keyspace/prefetch.h"
 #include "shm/segment.h"
 
 #define MEMORY_TRIES 64u    /* growth steps that one command waits for */
+#define RECOVER_TRIES 50u /* moments of waiting for others that free */
+#define RECOVER_ITEMS 65536u /* freed in one transaction when memory is wanted at once */
 #define MEMORY_WAIT_MS 1000u
 #define LOADING_PATIENCE_MS 2000 /* after the start: commands wait for the dataset; later they are answered -LOADING */
 
@@ -283,6 +287,22 @@ void dispatch_general(struct cmd *c, bool all)
     }
 }
 
+/* Memory that waits to be freed is freed before a command is refused for want of it; false: there was none. */
+static bool free_waiting(void) { return my_slot->lazy_head && (lazy_step(RECOVER_ITEMS) || !my_slot->lazy_head); }
+
+/* Others free what was flushed: a moment later there may be memory. False: nobody does, or it has taken too long. */
+static bool others_free(uint32_t *tries)
+{
+    const struct timespec moment = {0, 2000000};
+    for (uint32_t i = 0; i < SLOT_MAX && *tries < RECOVER_TRIES; i++) {
+        if (!*(const volatile shm_off *)&slot_at(i)->lazy_head) continue;
+        nanosleep(&moment, NULL);
+        ++*tries;
+        return true;
+    }
+    return false;
+}
+
 bool dispatch_recover(struct cmd *c, size_t mark, uint32_t *tries, bool *all)
 {
     struct txn *t = c->txn;
@@ -297,6 +317,7 @@ bool dispatch_recover(struct cmd *c, size_t mark, uint32_t *tries, bool *all)
         *all = true;
         return true;
     }
+    if (t->failure == TXN_NO_MEMORY && (free_waiting() || others_free(tries))) return true;
     if (t->failure == TXN_NO_MEMORY && (*tries)++ < MEMORY_TRIES && segment_wait_room(t->fail_bytes, MEMORY_WAIT_MS)) return true;
     if (t->failure == TXN_TOO_LARGE)
         reply_errorf(c->out, "ERR the command is too large to be logged");

@@ -21,8 +21,16 @@ struct stripe {                /* one per stripe and database, a cache line */
     uint32_t expire_cursor;    /* next bucket the active expiry looks at */
 };
 
+struct lazy_item {             /* a value to be freed in the background (keyspace/lazy.h); linked through its process's slot */
+    shm_off next;
+    shm_off root;
+    uint32_t kind;
+    uint32_t cursor;           /* LAZY_DB_TABLE: stripe being emptied */
+};
+
 struct db_table {
     struct stripe stripes[STRIPE_COUNT];
+    struct lazy_item lazy;     /* its place in the queue once it is detached: flushing needs no memory */
 };
 
 struct keyspace {              /* header.keyspace points here */

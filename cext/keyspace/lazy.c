@@ -8,18 +8,17 @@
 #include "keyspace/keyspace.h"
 #include "keyspace/objtype.h"
 
-struct lazy_item {
-    shm_off next;
-    shm_off root;
-    uint32_t kind;
-    uint32_t cursor; /* LAZY_DB_TABLE: stripe being emptied */
-};
-
 const struct objtype *objtypes[8];
 
 void lazy_push(struct txn *t, uint32_t kind, shm_off root)
 {
-    shm_off off = txn_alloc(t, sizeof(struct lazy_item));
+    shm_off off;
+    if (kind == LAZY_DB_TABLE) {
+        off = root + offsetof(struct db_table, lazy);
+        txn_touch(t, shm_ptr(off), sizeof(struct lazy_item));
+    } else {
+        off = txn_alloc(t, sizeof(struct lazy_item));
+    }
     *(struct lazy_item *)shm_ptr(off) = (struct lazy_item){my_slot->lazy_head, root, kind, 0};
     TXN_SET(t, my_slot->lazy_head, off);
 }
@@ -29,7 +28,8 @@ void value_free(struct txn *t, enum obj_type type, enum encoding enc, shm_off ro
     const struct objtype *ops = objtypes[type];
     ENSURE(ops != NULL);
     uint64_t all = UINT64_MAX;
-    if (ops->free_effort(enc, root) > LAZY_EFFORT)
+    /* Without memory for a place in the queue it is freed at once: deleting must work when memory is full. */
+    if (ops->free_effort(enc, root) > LAZY_EFFORT && txn_has_room(sizeof(struct lazy_item)))
         lazy_push(t, (uint32_t)type << 4 | enc, root);
     else
         ops->free_some(t, enc, root, &all);
@@ -78,7 +78,7 @@ bool lazy_step(uint64_t items)
             shm_off *link = &my_slot->lazy_head;
             while (*link != off) link = &((struct lazy_item *)shm_ptr(*link))->next;
             TXN_SET(t, *link, l->next);
-            txn_free(t, off, sizeof *l);
+            if (l->kind != LAZY_DB_TABLE) txn_free(t, off, sizeof *l); /* else it was a part of the table */
             stat_add(STAT_LAZYFREED, 1);
         }
         txn_commit(t);

@@ -34,6 +34,9 @@ enum tag { TAG_CLIENT, TAG_LISTENER, TAG_HANDOVER, TAG_EVENTFD, TAG_CONTROL, TAG
 static int epoll_fd = -1, control_fd = -1;
 static struct client *runnable_first, *runnable_last, *held_first, *held_last;
 static volatile sig_atomic_t stop_reason;
+#define LAZY_ITEMS 1024u /* items freed in one turn of the loop */
+static bool free_failed; /* no memory for its undo records: not again before the next cron */
+
 static int64_t next_cron_us, next_sweep_ms, next_tick_us;
 static int64_t tick_us = 1000000;
 
@@ -205,6 +208,12 @@ static uint32_t share_of_upkeep(uint32_t *shares)
     return mine;
 }
 
+/* What was deleted in the background is freed between the turns, a fraction of a millisecond at a time. */
+static void free_some(void)
+{
+    if (my_slot->lazy_head && !free_failed) free_failed = !lazy_step(LAZY_ITEMS) && my_slot->lazy_head;
+}
+
 static void cron(int64_t now_us)
 {
     next_cron_us = now_us + 1000000 / MIN(MAX(setting(SET_hz), 1), 500);
@@ -212,7 +221,7 @@ static void cron(int64_t now_us)
     int64_t begun = clock_mono_us();
     if (!ring_short()) ks_expire_cycle(share, shares, 1000);
     slow_event("expire-cycle", clock_mono_us() - begun);
-    for (int i = 0; i < 10 && lazy_step(256); i++) {}
+    free_failed = false;
     blocking_check();
     accept_timer();
     if (held_first && !(atomic_load_explicit(&seg()->clients_paused, memory_order_relaxed) &&
@@ -321,7 +330,8 @@ static int may_sleep_ms(void)
     int64_t wake_ms = blocking_next_ms(), us = MIN(next_cron_us, next_tick_us);
     if (wake_ms < us / 1000) us = wake_ms * 1000;
     us -= clock_mono_us();
-    if (runnable_first || stop_reason || us <= 0 || !inbox_may_sleep() || !output_may_sleep()) return 0;
+    bool freeing = my_slot->lazy_head && !free_failed;
+    if (runnable_first || stop_reason || freeing || us <= 0 || !inbox_may_sleep() || !output_may_sleep()) return 0;
     return (int)((us + 999) / 1000);
 }
 
@@ -344,6 +354,7 @@ int worker_serve(void)
         inbox_receive(on_message);
         blocking_expire(clock_cached_mono_us() / 1000);
         if (clock_cached_mono_us() >= MIN(next_cron_us, next_tick_us)) cron(clock_cached_mono_us());
+        free_some();
         clients_free_closing();
     }
     int reason = stop_reason;

@@ -277,6 +277,12 @@ void txn_undo_to(struct slot *s, shm_off target)
 
 /* ---- memory ---- */
 
+bool txn_has_room(uint64_t size)
+{
+    uint32_t cls = arena_class(size);
+    return my_slot->cache[cls].head || arena_refill(cls);
+}
+
 shm_off txn_alloc_slow(struct txn *t, uint64_t size)
 {
     if (size <= ARENA_CLASS_MAX) {

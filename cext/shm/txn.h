@@ -171,6 +171,8 @@ static ALWAYS_INLINE void store_access_clock(uint32_t *clock, uint32_t v)
 }
 
 /* ---- memory ---- */
+/* Would txn_alloc() of so few bytes (ARENA_CLASS_MAX at most) find memory? */
+bool txn_has_room(uint64_t size);
 shm_off txn_alloc_slow(struct txn *t, uint64_t size) NOINLINE;
 
 /* `size` bytes, 8-aligned (16 KiB-aligned above 32 KiB), contents undefined; does not return when there is no memory. */
