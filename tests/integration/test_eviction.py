@@ -71,6 +71,7 @@ def test_noeviction_refuses_writes_only(start_server: StartServer) -> None:
     assert stored > 500 and refused > 1000
     assert client.info("stats")["evicted_keys"] == 0
     assert client.get("k:1") and client.delete("k:1")
+    assert fill(client, "more", 50)[1] > 0  # what the deletion freed is used up
     with pytest.raises(redis.ResponseError, match=r"OOM|maxmemory"):
         client.lpush("list", "x")
     pipe = client.pipeline(transaction=True)
