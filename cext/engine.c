@@ -67,20 +67,32 @@ int engine_check(int keys, char *err, size_t errlen)
 
 /* ---- the instance ---- */
 
+/* Takes a slot that a dead process of an earlier instance left; false: nobody did. */
+static bool leftover_take(uint32_t i)
+{
+    const struct slot *s = slot_at(i);
+    if (!atomic_load(&s->pid) && !atomic_load(&s->status)) return false;
+    slot_acquire(i, SLOT_SUPERVISOR);
+    return true;
+}
+
+/* Everything died at once, so each step is done for all slots before the next: a repair may need an allocator lock, a sweep a stripe, that
+ * another dead process holds. */
 static int repair_leftovers(void)
 {
     int repaired = 0;
-    for (uint32_t i = 0; i < SLOT_MAX; i++) {
-        struct slot *s = slot_at(i);
-        if (!atomic_load(&s->pid) && !atomic_load(&s->status)) continue;
-        slot_acquire(i, SLOT_SUPERVISOR);
-        txn_init(&my_txn);
-        repaired += slot_repair();
-        client_records_sweep(i);
-        blocking_sweep();
-        interest_sweep(i);
-        slot_release_clean();
-    }
+    for (uint32_t i = 0; i < SLOT_MAX; i++)
+        if (leftover_take(i)) slot_repair_allocator();
+    for (uint32_t i = 0; i < SLOT_MAX; i++)
+        if (leftover_take(i)) repaired += slot_repair(); /* before txn_init, which forgets the undo records */
+    for (uint32_t i = 0; i < SLOT_MAX; i++)
+        if (leftover_take(i)) {
+            txn_init(&my_txn);
+            client_records_sweep(i);
+            blocking_sweep();
+            interest_sweep(i);
+            slot_release_clean();
+        }
     return repaired;
 }
 

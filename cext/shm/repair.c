@@ -38,14 +38,19 @@ static void release_allocator_locks(uint32_t owner)
     for (uint32_t cls = 0; cls < ARENA_CLASSES; cls++) lock_release_if_owner(&seg()->classes[cls].lock, owner);
 }
 
+void slot_repair_allocator(void)
+{
+    sysop_undo(my_slot);
+    release_allocator_locks(slot_owner_id());
+}
+
 bool slot_repair(void)
 {
     struct slot *s = my_slot;
     uint32_t owner = slot_owner_id();
     uint64_t status = atomic_load_explicit(&s->status, memory_order_acquire);
     bool busy = status != STATUS_IDLE || atomic_load_explicit(&s->sysop_count, memory_order_relaxed) != 0;
-    sysop_undo(s);
-    release_allocator_locks(owner);
+    slot_repair_allocator();
     if ((status & STATUS_MASK) == STATUS_ACTIVE) {
         txn_undo_to(s, slot_undo_area(my_slot_index));
         ring_unstage();

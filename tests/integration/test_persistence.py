@@ -281,3 +281,37 @@ def test_a_save_that_fails_refuses_writes_until_one_succeeds(start_server: Start
     client.save()
     assert client.set("a", "3")
     assert client.info("persistence")["rdb_last_bgsave_status"] == "ok"
+
+
+def test_killed_all_in_the_middle_of_commands_of_many_keys(start_server: StartServer) -> None:
+    """Each MSET gives all keys of a group one value: after a death of everything no group is half changed."""
+    folder = None
+    groups = [[f"group:{g}:{i}" for i in range(40)] for g in range(4)]
+    for round_ in range(4):
+        server = start_server("--save", "", folder=folder)
+        folder = server.folder
+        reader = server.client()
+        for names in groups:
+            assert len(set(reader.mget(names))) == 1, (round_, names[0])
+
+        def write(names: list[str], server: ShoalServer = server) -> None:
+            client = server.client()
+            value = 0
+            try:
+                while True:
+                    pipe = client.pipeline(transaction=False)
+                    for _ in range(20):
+                        value += 1
+                        pipe.mset(dict.fromkeys(names, f"{round_}:{value}" * random.randrange(1, 60)))
+                    pipe.execute()
+            except redis.ConnectionError:
+                return
+
+        threads = [threading.Thread(target=write, args=(names,)) for names in groups]
+        for t in threads:
+            t.start()
+        time.sleep(0.4 + random.random() / 2)
+        kill_all(server)
+        for t in threads:
+            t.join(20)
+        server.close_clients()
