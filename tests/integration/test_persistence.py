@@ -294,7 +294,7 @@ def test_killed_all_in_the_middle_of_commands_of_many_keys(start_server: StartSe
         for names in groups:
             assert len(set(reader.mget(names))) == 1, (round_, names[0])
 
-        def write(names: list[str], server: ShoalServer = server) -> None:
+        def write(names: list[str], server: ShoalServer = server, round_: int = round_) -> None:
             client = server.client()
             value = 0
             try:
