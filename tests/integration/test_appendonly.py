@@ -171,12 +171,15 @@ def test_switching_on_and_off_at_run_time(start_server: StartServer) -> None:
     client = server.client()
     client.mset({f"k{i}": i for i in range(1000)})
     client.config_set("appendonly", "yes")
+    wait_until(lambda: client.info("persistence")["aof_rewrites"] > 0, 20, "the first base")
     rewritten(client)
     client.set("after", 1)
     client.config_set("appendonly", "no")
     wait_until(lambda: not client.info("persistence")["aof_enabled"])
     client.set("unlogged", 1)
+    bases = client.info("persistence")["aof_rewrites"]
     client.config_set("appendonly", "yes")
+    wait_until(lambda: client.info("persistence")["aof_rewrites"] > bases, 20, "the second base")
     rewritten(client)
     client.set("last", 1)
     assert server.stop() == 0
