@@ -25,7 +25,7 @@ TESTS ?= tests
 PYTEST_ARGS ?= -q
 export SHOAL_TEST_WORKERS ?= 2
 
-.PHONY: help run build test test-c test-py test-touch test-tools lint typecheck loadtest loadtest-ui clean distclean conf
+.PHONY: help run build test test-c test-py test-touch test-tools lint typecheck loadtest loadtest-ui compare clean distclean conf
 .DELETE_ON_ERROR:
 
 help:
@@ -35,6 +35,7 @@ help:
 	@echo 'make test-c       only the C tests       make test-py    only pytest (TESTS=path PYTEST_ARGS=...)'
 	@echo 'make lint         ruff, mypy, C warnings as errors'
 	@echo 'make loadtest     locust, headless, with a report   make loadtest-ui   its web page'
+	@echo 'make compare      side by side with other servers, by loadtest/compare (COMPARE_ARGS=...)'
 	@echo 'make conf         write shoal.conf from the settings'
 	@echo 'make clean        what was built         make distclean  also the virtual environment'
 
@@ -136,6 +137,10 @@ loadtest: build $(VENV)/.load-tools
 
 loadtest-ui: build $(VENV)/.load-tools
 	@$(PY) loadtest/run.py --ui $(LOAD_ARGS)
+
+COMPARE_ARGS ?= throughput --plot build/compare.png
+compare: build $(VENV)/.load-tools
+	@$(PY) -m loadtest.compare $(COMPARE_ARGS)
 
 clean:
 	rm -rf build dist *.egg-info server/_engine.abi3.so
