@@ -124,6 +124,7 @@ static bool general_way(struct run *r)
     enum verdict v = dispatch_check(c);
     if (v == VERDICT_HELD) return false;
     if (v == VERDICT_RUN) {
+        if (my_txn.last_lsn != r->lsn) cl->wrote_lsn = my_txn.last_lsn; /* WAITAOF asks */
         atomic_store_explicit(&cl->record->command, c->spec->index + 1, memory_order_relaxed);
         dispatch_general(c, r->all);
         if (monitor_any()) monitor_command(c);
@@ -155,9 +156,12 @@ static uint32_t finish(struct run *r, struct batch *b)
     stat_add(STAT_BATCHES, 1);
     my_txn.on_fail = NULL;
     scratch_reset();
-    if (unlikely(my_txn.last_lsn != r->lsn) && r->group) {
-        gate_raise(my_txn.last_lsn);
-        ring_wake_writer();
+    if (unlikely(my_txn.last_lsn != r->lsn)) {
+        cl->wrote_lsn = my_txn.last_lsn;
+        if (r->group) {
+            gate_raise(my_txn.last_lsn);
+            ring_wake_writer();
+        }
     }
     if (!ring_short()) ks_expire_noted();
     b->count = 0;

@@ -35,6 +35,19 @@ bool arg_timeout(struct cmd *c, uint32_t i, int64_t *ms);
 #define BLOCK_GONE (UINT64_C(1) << 32)
 void cmd_block(struct cmd *c, uint32_t first, uint32_t n, int64_t timeout_ms, uint64_t wants);
 
+/* WAIT and WAITAOF: the client waits for no key, but for its writes to be safe in so many places (cmd/cmd_wait.c). Private to its worker;
+ * only slot.sync_wait_lsn asks the log writer for a wake-up. */
+struct sync_wait {
+    uint64_t lsn; /* the client's last write */
+    int64_t local, replicas; /* wanted: 0 or 1; how many */
+    bool aof;     /* WAITAOF */
+};
+void cmd_block_sync(struct cmd *c, const struct sync_wait *w, int64_t timeout_ms);
+/* True: it has its end, and `out` the reply. */
+bool sync_wait_over(const struct sync_wait *w, struct reply *out);
+/* What is so far, as a reply. */
+void sync_wait_reply(const struct sync_wait *w, struct reply *out);
+
 /* ---- for cmd.c and whoever drives transactions ---- */
 
 extern uint32_t blocking_noted;  /* keys to be looked at in this transaction */
@@ -72,6 +85,10 @@ void blocking_expire(int64_t now_ms);
 int64_t blocking_next_ms(void);
 /* Looks through all waiters for served ones that nobody told of. */
 void blocking_check(void);
+/* Ends those waits for the disk that are over. */
+void blocking_check_syncs(void);
+/* Asks the log writer for a wake-up; false: look again instead of sleeping. */
+bool blocking_may_sleep(void);
 /* The client goes away. */
 void blocking_client_closed(struct client *c);
 /* CLIENT UNBLOCK, from any process: true if that client was waiting. */

@@ -13,9 +13,11 @@ struct blocked { /* hangs on a client that waits */
     shm_off waiter;
     int64_t deadline_ms; /* monotonic; INT64_MAX = none */
     uint32_t heap_at;
+    struct sync_wait sync; /* what it waits for when waiter is 0 */
 };
 
 static struct blocked *all;
+static uint32_t syncs; /* of them, those that wait for the disk */
 static struct blocked *begun; /* in the open transaction, which may still be rolled back when it cannot be logged */
 static struct blocked **heap;
 static uint32_t heap_count, heap_room;
@@ -73,6 +75,21 @@ int64_t blocking_next_ms(void) { return heap_count ? heap[0]->deadline_ms : INT6
 
 /* ---- begin ---- */
 
+/* False: no memory. */
+static bool begin(struct blocked *b, int64_t timeout_ms)
+{
+    int64_t now = clock_mono_us() / 1000;
+    b->deadline_ms = INT64_MAX;
+    if (timeout_ms > 0 && timeout_ms < INT64_MAX - now - 1) b->deadline_ms = now + timeout_ms + 1; /* never early */
+    if (b->deadline_ms != INT64_MAX && !heap_add(b)) return false;
+    b->next = all;
+    if (all) all->prev = b;
+    all = b;
+    b->client->blocked = b;
+    client_set_flags(b->client, CLIENT_FLAG_BLOCKED, 0);
+    return true;
+}
+
 void cmd_block(struct cmd *c, uint32_t first, uint32_t n, int64_t timeout_ms, uint64_t wants)
 {
     if (waiter_is_proxy(c->client)) {
@@ -82,18 +99,25 @@ void cmd_block(struct cmd *c, uint32_t first, uint32_t n, int64_t timeout_ms, ui
     shm_off waiter = waiter_make(c->txn, c, first, n, wants);
     struct blocked *b = calloc(1, sizeof *b); /* nothing can fail after this */
     if (!b) txn_fail(c->txn, TXN_NO_MEMORY, sizeof *b);
-    int64_t now = clock_mono_us() / 1000;
-    *b = (struct blocked){.client = c->client, .next = all, .waiter = waiter, .deadline_ms = INT64_MAX};
-    if (timeout_ms > 0 && timeout_ms < INT64_MAX - now - 1) b->deadline_ms = now + timeout_ms + 1; /* never early */
-    if (b->deadline_ms != INT64_MAX && !heap_add(b)) {
+    *b = (struct blocked){.client = c->client, .waiter = waiter};
+    if (!begin(b, timeout_ms)) {
         free(b);
         txn_fail(c->txn, TXN_NO_MEMORY, sizeof *b);
     }
-    if (all) all->prev = b;
-    all = b;
-    c->client->blocked = begun = b;
+    begun = b;
     blocking_told++;
-    client_set_flags(c->client, CLIENT_FLAG_BLOCKED, 0);
+}
+
+void cmd_block_sync(struct cmd *c, const struct sync_wait *w, int64_t timeout_ms)
+{
+    struct blocked *b = calloc(1, sizeof *b);
+    if (b) *b = (struct blocked){.client = c->client, .sync = *w};
+    if (!b || !begin(b, timeout_ms)) {
+        free(b);
+        reply_error(c->out, ERR_OOM);
+        return;
+    }
+    syncs++;
 }
 
 /* ---- end ---- */
@@ -147,6 +171,7 @@ static void forget(struct blocked *b)
     else
         all = b->next;
     if (b->next) b->next->prev = b->prev;
+    if (!b->waiter) syncs--;
     b->client->blocked = NULL;
     client_set_flags(b->client, 0, CLIENT_FLAG_BLOCKED);
     free(b);
@@ -158,29 +183,56 @@ void waiter_begun(bool committed)
     begun = NULL;
 }
 
-static void push_unserved(struct client *c, enum unblock_reason why)
+static struct reply *own_reply(const struct client *c)
 {
     static struct reply out;
     if (!out.buf) reply_init(&out);
     out.resp = c->resp;
     reply_rewind(&out, 0);
+    return &out;
+}
+
+static void push_unserved(struct client *c, enum unblock_reason why)
+{
+    struct reply *out = own_reply(c);
     if (why == UNBLOCK_ERROR)
-        reply_error(&out, ERR_UNBLOCKED);
+        reply_error(out, ERR_UNBLOCKED);
     else
-        reply_null_array(&out);
-    client_push(c, out.buf, out.len);
+        reply_null_array(out);
+    client_push(c, out->buf, out->len);
+}
+
+static void end_sync(struct blocked *b, enum unblock_reason why)
+{
+    struct client *c = b->client;
+    struct reply *out = own_reply(c);
+    if (why == UNBLOCK_ERROR)
+        reply_error(out, ERR_UNBLOCKED);
+    else if (why == UNBLOCK_TIMEOUT)
+        sync_wait_reply(&b->sync, out);
+    else if (!sync_wait_over(&b->sync, out))
+        return;
+    client_push_ungated(c, out->buf, out->len);
+    forget(b);
+    client_resume(c);
 }
 
 static void end_waiting(struct blocked *b, enum unblock_reason why)
 {
     struct ending x = {.b = b, .only_if_served = why == UNBLOCK_SERVED};
     struct client *c = b->client;
+    if (!b->waiter) {
+        end_sync(b, why);
+        return;
+    }
     if (!end_in_txn(&x) || !x.gone) return; /* no memory: it is tried again */
-    forget(b);
-    if (x.served)
+    if (x.served) {
+        if (log_on()) c->wrote_lsn = atomic_load_explicit(&seg()->lsn, memory_order_acquire); /* at least that of its server */
         client_push(c, x.reply, x.reply_bytes);
-    else
+    } else {
         push_unserved(c, why);
+    }
+    forget(b);
     scratch_reset();
     client_resume(c);
 }
@@ -204,15 +256,37 @@ void blocking_check(void)
 {
     for (struct blocked *b = all, *next; b; b = next) {
         next = b->next;
-        if (*(const volatile uint32_t *)&waiter_at(b->waiter)->state == WAITER_SERVED) end_waiting(b, UNBLOCK_SERVED);
+        if (b->waiter && *(const volatile uint32_t *)&waiter_at(b->waiter)->state == WAITER_SERVED) end_waiting(b, UNBLOCK_SERVED);
     }
+    blocking_check_syncs();
+}
+
+void blocking_check_syncs(void)
+{
+    if (likely(!syncs)) return;
+    for (struct blocked *b = all, *next; b; b = next) {
+        next = b->next;
+        if (!b->waiter) end_sync(b, UNBLOCK_SERVED);
+    }
+}
+
+bool blocking_may_sleep(void)
+{
+    if (likely(!syncs)) return true;
+    uint64_t lowest = UINT64_MAX;
+    for (struct blocked *b = all; b; b = b->next)
+        if (!b->waiter && b->sync.local) lowest = MIN(lowest, b->sync.lsn);
+    if (lowest == UINT64_MAX || lowest <= atomic_load_explicit(&seg()->synced_lsn, memory_order_acquire)) return true; /* what else is missing has no wake-up */
+    atomic_store_explicit(&my_slot->sync_wait_lsn, lowest, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in the log writer's wake_waiting */
+    return atomic_load_explicit(&seg()->synced_lsn, memory_order_acquire) < lowest;
 }
 
 void blocking_client_closed(struct client *c)
 {
     struct ending x = {.b = c->blocked};
     if (!c->blocked) return;
-    while (!end_in_txn(&x)) {} /* needs no memory but undo records, which fit */
+    while (c->blocked->waiter && !end_in_txn(&x)) {} /* needs no memory but undo records, which fit */
     forget(c->blocked);
     scratch_reset();
 }

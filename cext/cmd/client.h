@@ -57,6 +57,8 @@ struct client {
     size_t query_len, query_at, query_cap; /* bytes in it, where the next command starts, allocated */
     struct parser parser;         /* state of a command that is not complete */
 
+    uint64_t wrote_lsn;           /* of its last write that was logged; 0 = none (WAITAOF) */
+
     /* output not yet taken by the socket */
     struct out_chunk *out_first, *out_last;
     size_t out_bytes;             /* waiting, in all chunks */
@@ -107,6 +109,8 @@ bool client_kill(uint32_t slot, uint64_t id);
 
 /* Appends to the client's output outside of a command of its own (push messages, replies to waiters), to be sent in this turn. */
 void client_push(struct client *c, const void *p, size_t n);
+/* The same for what tells of no key: it never waits for the disk itself (but stays behind what does). */
+void client_push_ungated(struct client *c, const void *p, size_t n);
 
 /* A blocked client goes on: its input is looked at again in this turn. The caller has set c->blocked to NULL and replied. */
 void client_resume(struct client *c);

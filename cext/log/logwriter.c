@@ -105,27 +105,28 @@ static void wake_slot(uint32_t i)
 static void wake_waiting(void)
 {
     uint64_t durable = atomic_load_explicit(&head()->durable_lsn, memory_order_relaxed);
+    uint64_t on_disk = atomic_load_explicit(&head()->synced_lsn, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in the worker before it sleeps: one of both sees the other */
     for (uint32_t i = 0; i < SLOT_MAX; i++) {
         struct slot *s = slot_at(i);
         uint64_t wanted = atomic_load_explicit(&s->wait_lsn, memory_order_relaxed);
         bool ready = wanted && wanted <= durable && atomic_compare_exchange_strong(&s->wait_lsn, &wanted, 0);
+        uint64_t synced = atomic_load_explicit(&s->sync_wait_lsn, memory_order_relaxed);
+        ready |= synced && synced <= on_disk && atomic_compare_exchange_strong(&s->sync_wait_lsn, &synced, 0);
         bool room = atomic_load_explicit(&s->log.producer_waits, memory_order_relaxed) && atomic_exchange(&s->log.producer_waits, 0);
         if (ready || room) wake_slot(i);
     }
 }
 
-static void publish_durable(uint64_t lsn)
+/* Both by this process, its helper, and the persistence process for what a base holds. */
+static void advance(_Atomic uint64_t *word, uint64_t lsn)
 {
-    if (lsn > atomic_load_explicit(&head()->durable_lsn, memory_order_relaxed))
-        atomic_store_explicit(&head()->durable_lsn, lsn, memory_order_release);
+    uint64_t was = atomic_load_explicit(word, memory_order_relaxed);
+    while (lsn > was && !atomic_compare_exchange_weak_explicit(word, &was, lsn, memory_order_release, memory_order_relaxed)) {}
 }
 
-static void publish_synced(uint64_t lsn)
-{
-    if (lsn > atomic_load_explicit(&head()->synced_lsn, memory_order_relaxed))
-        atomic_store_explicit(&head()->synced_lsn, lsn, memory_order_release);
-}
+static void publish_durable(uint64_t lsn) { advance(&head()->durable_lsn, lsn); }
+static void publish_synced(uint64_t lsn) { advance(&head()->synced_lsn, lsn); }
 
 /* While a first base is being written for a log that was off or had failed, replies that need durability wait for it. */
 static bool counts(void) { return atomic_load_explicit(&head()->log_state, memory_order_acquire) == LOG_ON; }
@@ -556,8 +557,10 @@ void logwriter_base_done(void)
     struct log_mark m = logwriter_mark();
     atomic_store_explicit(&head()->log_state, LOG_ON, memory_order_release);
     if (failed()) return;
+    uint64_t cut = atomic_load_explicit(&head()->log_switch_lsn, memory_order_relaxed);
+    publish_synced(cut);
+    publish_durable(setting(SET_appendfsync) != FSYNC_ALWAYS ? MAX(m.lsn, cut) : cut);
     write_error_set(2, false);
-    if (setting(SET_appendfsync) != FSYNC_ALWAYS) publish_durable(m.lsn);
     ring_wake_writer();
 }
 

@@ -119,12 +119,15 @@ void worker_forget(struct client *c)
     accept_give_place_back();
 }
 
-void client_push(struct client *c, const void *p, size_t n)
+static void push(struct client *c, const void *p, size_t n, uint64_t lsn)
 {
-    if (c->close_asap || c->fd < 0 || !output_keep(c, p, n, group_commit_on() ? atomic_load(&seg()->lsn) : 0)) return;
+    if (c->close_asap || c->fd < 0 || !output_keep(c, p, n, lsn)) return;
     worker_want_write(c, true);
     output_check_limits(c);
 }
+
+void client_push(struct client *c, const void *p, size_t n) { push(c, p, n, group_commit_on() ? atomic_load(&seg()->lsn) : 0); }
+void client_push_ungated(struct client *c, const void *p, size_t n) { push(c, p, n, 0); }
 
 void worker_set_control(int fd)
 {
@@ -331,7 +334,7 @@ static int may_sleep_ms(void)
     if (wake_ms < us / 1000) us = wake_ms * 1000;
     us -= clock_mono_us();
     bool freeing = my_slot->lazy_head && !free_failed;
-    if (runnable_first || stop_reason || freeing || us <= 0 || !inbox_may_sleep() || !output_may_sleep()) return 0;
+    if (runnable_first || stop_reason || freeing || us <= 0 || !inbox_may_sleep() || !output_may_sleep() || !blocking_may_sleep()) return 0;
     return (int)((us + 999) / 1000);
 }
 
@@ -348,6 +351,7 @@ int worker_serve(void)
         ks_set_now_ms(clock_cached_ms());
         atomic_fetch_add_explicit(&my_slot->loop_epoch, 1, memory_order_relaxed);
         output_gates();
+        blocking_check_syncs();
         run_listed();
         for (int i = 0; i < n; i++) on_event(&events[i]);
         input_run();

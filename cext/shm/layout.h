@@ -115,7 +115,7 @@ struct seg_header {
 
     /* the log writer's words (log/logwriter.h says how they move together) */
     _Alignas(CACHE_LINE) _Atomic uint64_t durable_lsn; /* what lies at or below is as safe as appendfsync promises; log writer */
-    _Atomic uint64_t synced_lsn;                       /* last LSN that fdatasync has confirmed (WAITAOF); log writer */
+    _Atomic uint64_t synced_lsn;                       /* last LSN that is on the disk for sure (WAITAOF); log writer, and persistence process with a base */
     _Atomic uint32_t log_sleeps;                       /* futex word: 1 = the log writer sleeps */
     _Atomic uint32_t log_mark_index;                   /* which of the marks counts */
     struct log_mark log_marks[2];                      /* log writer: fills the other one, then flips the index */

@@ -71,6 +71,7 @@ struct slot {
     shm_off waiters;         /* commands of its clients that wait (cmd/waiter.h); changed in its transactions */
     uint64_t log_staged_end; /* ring position up to which COMMITTED covers */
     _Atomic uint64_t wait_lsn; /* replies wait until this LSN is durable: the log writer sets it to 0 and wakes us; 0 = none */
+    _Atomic uint64_t sync_wait_lsn; /* the same for WAITAOF and synced_lsn */
 
     /* system operation (shm/sysop.h): allocator changes that stay whatever becomes of the transaction */
     _Alignas(CACHE_LINE) _Atomic uint32_t sysop_count; /* entries to undo; 0 = no operation under way */
