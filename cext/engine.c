@@ -276,13 +276,19 @@ const char *engine_stat_field(uint32_t i)
 uint64_t engine_stat_total(uint32_t i) { return stat_total((enum stat_id)i); }
 uint64_t engine_stat_slot(uint32_t slot, uint32_t i) { return atomic_load_explicit(&slot_at(slot)->stats[i], memory_order_relaxed); }
 
+void engine_stat_gauge(uint32_t i, uint64_t value)
+{
+    ENSURE(i < STAT_COUNT);
+    atomic_store_explicit(&my_slot->stats[i], value, memory_order_relaxed);
+}
+
 void engine_stats_reset(void)
 {
     observe_reset();
     for (uint32_t i = 0; i < SLOT_MAX; i++) {
         struct slot *s = slot_at(i);
         for (uint32_t k = 0; k < STAT_COUNT; k++)
-            if (k != STAT_DIRTY) atomic_store_explicit(&s->stats[k], 0, memory_order_relaxed);
+            if (k != STAT_DIRTY && k != STAT_MIGRATE_SOCKETS) atomic_store_explicit(&s->stats[k], 0, memory_order_relaxed);
         for (uint32_t k = 0; k < ARRAY_LEN(s->cmd_calls); k++) {
             atomic_store_explicit(&s->cmd_calls[k], 0, memory_order_relaxed);
             atomic_store_explicit(&s->cmd_usec[k], 0, memory_order_relaxed);

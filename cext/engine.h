@@ -87,6 +87,8 @@ const char *engine_stat_name(uint32_t i);  /* C name, lower case */
 const char *engine_stat_field(uint32_t i); /* name in INFO, "" if it has none */
 uint64_t engine_stat_total(uint32_t i);
 uint64_t engine_stat_slot(uint32_t slot, uint32_t i);
+/* A number of this process that stands where counters do; CONFIG RESETSTAT leaves it. */
+void engine_stat_gauge(uint32_t i, uint64_t value);
 void engine_stats_reset(void); /* also those of commands */
 
 struct engine_command_stats {
@@ -192,6 +194,20 @@ void cmd_reply_set(struct cmd *c, uint64_t n);
 void cmd_reply_push(struct cmd *c, uint64_t n);
 void cmd_reply_raw(struct cmd *c, const char *p, size_t n); /* RESP already */
 
+/* ---- keys on their way to another server (snap/transfer.h) ---- */
+struct engine_transfer;
+/* Takes the payloads of keys whose names differ; watch: they are to be removed in the end. NULL: no memory. */
+struct engine_transfer *engine_transfer_begin(uint32_t db, uint32_t n, const char *const *names, const size_t *lens, int watch);
+/* 1 and the payload, good until the end, and its expiry (unix time in ms, 0: none); 0 = no such key; -1 = larger than 512 MiB. */
+int engine_transfer_payload(struct engine_transfer *x, uint32_t i, const char **p, size_t *n, int64_t *expire_ms);
+/* The other server has this key. */
+void engine_transfer_arrived(struct engine_transfer *x, uint32_t i);
+/* Removes what has arrived and was not changed since, in one transaction. 0; -1 no memory, nothing was removed. */
+int engine_transfer_end(struct engine_transfer *x);
+/* After the end: 1 = the key was removed. */
+int engine_transfer_removed(struct engine_transfer *x, uint32_t i);
+void engine_transfer_free(struct engine_transfer *x);
+
 /* ---- clients ---- */
 struct engine_client {
     uint64_t id;
@@ -214,6 +230,10 @@ int engine_client_unblock(uint64_t id, int error);
 /* The command's own client. */
 void cmd_client_authenticate(struct cmd *c, const char *user, size_t n); /* as user; n 0: the default user */
 void cmd_client_close(struct cmd *c, int after_reply);
+/* The command goes on by itself: its client's input waits until engine_client_answer(). Not in EXEC. */
+void cmd_client_away(struct cmd *c);
+/* Its reply (RESP), in this worker: 1 = given, 0 = the client has gone. */
+int engine_client_answer(uint64_t id, const char *p, size_t n);
 /* 1 writes, 2 all; until_ms in wall clock. 0: goes on. Reaches all workers. */
 void engine_pause(uint32_t what, int64_t until_ms);
 

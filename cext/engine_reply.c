@@ -160,6 +160,20 @@ void cmd_client_close(struct cmd *c, int after_reply)
         client_close_asap(c->client);
 }
 
+void cmd_client_away(struct cmd *c)
+{
+    ENSURE(c->client->fd >= 0 && !c->in_exec);
+    c->client->away = true;
+}
+
+int engine_client_answer(uint64_t id, const char *p, size_t n)
+{
+    struct client *c = client_find(id);
+    if (!c || !c->away) return 0;
+    client_answer(c, p, n);
+    return 1;
+}
+
 void engine_pause(uint32_t what, int64_t until_ms)
 {
     atomic_store(&seg()->pause_until_ms, until_ms);

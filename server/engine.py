@@ -229,6 +229,11 @@ def log_to(fd: int, level: int, role: str) -> None:
     lib.engine_log_to(fd, level, role.encode())
 
 
+def stat_gauge(name: str, value: int) -> None:
+    """A number of this process that stands among the counters."""
+    lib.engine_stat_gauge(stat_names().index(name), value)
+
+
 def stats_reset() -> None:
     lib.engine_stats_reset()
 
@@ -419,6 +424,11 @@ def client_unblock(client_id: int, error: bool) -> bool:
     return bool(lib.engine_client_unblock(client_id, int(error)))
 
 
+def client_answer(client_id: int, data: bytes) -> bool:
+    """The reply (RESP) of a command that went on by itself; False: its client has gone."""
+    return bool(lib.engine_client_answer(client_id, data, len(data)))
+
+
 def pause(what: int, until_ms: int) -> None:
     lib.engine_pause(what, until_ms)
 
@@ -551,6 +561,10 @@ class Call:
     def authenticate(self, user: bytes = b"") -> None:
         lib.cmd_client_authenticate(self._c, user, len(user))
 
+    def away(self) -> None:
+        """The command goes on by itself; `client_answer` ends it. Not in EXEC."""
+        lib.cmd_client_away(self._c)
+
     def close(self, after_reply: bool) -> None:
         lib.cmd_client_close(self._c, int(after_reply))
 
@@ -564,6 +578,50 @@ class Call:
     def error(self, line: str) -> None:
         data = line.replace("\r", " ").replace("\n", " ").encode("utf-8", "surrogateescape")
         lib.cmd_reply_error(self._c, data, len(data))
+
+
+# --- keys on their way to another server ------------------------------------------------------------------------------
+
+
+class Transfer:
+    """Payloads of keys as of one moment, and their removal; see snap/transfer.h. `end` must be called."""
+
+    def __init__(self, db: int, names: Sequence[bytes], watch: bool) -> None:
+        self.names = names
+        pointers, lens, _keep = _argv(names)
+        self._x = lib.engine_transfer_begin(db, len(names), pointers, lens, int(watch))
+        if self._x == ffi.NULL:
+            raise CommandError("no memory to move the keys", code="OOM")
+        self._p, self._n, self._expire = ffi.new("const char **"), ffi.new("size_t *"), ffi.new("int64_t *")
+
+    def _look(self, i: int) -> int:
+        return int(lib.engine_transfer_payload(self._x, i, self._p, self._n, self._expire))
+
+    def here(self, i: int) -> bool:
+        """Whether there was such a key."""
+        return self._look(i) != 0
+
+    def payload(self, i: int) -> bytes:
+        if self._look(i) < 0:
+            raise CommandError("the value is too large to be dumped")
+        return bytes(ffi.buffer(self._p[0], self._n[0]))
+
+    def expire_ms(self, i: int) -> int:
+        """Unix time; 0: it does not expire."""
+        self._look(i)
+        return int(self._expire[0])
+
+    def arrived(self, i: int) -> None:
+        lib.engine_transfer_arrived(self._x, i)
+
+    def end(self) -> list[bool]:
+        """Removes what has arrived and was not changed meanwhile: which keys were removed."""
+        done = lib.engine_transfer_end(self._x) == 0
+        removed = [lib.engine_transfer_removed(self._x, i) == 1 for i in range(len(self.names))]
+        lib.engine_transfer_free(self._x)
+        if not done:
+            raise CommandError("no memory to remove the keys here: they are on both servers now", code="OOM")
+        return removed
 
 
 # --- a worker's life --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 from shoal import engine, log
 from shoal.commands import registry
 from shoal.commands.server_state import ServerState
+from shoal.dialogue import TICK_MS
 from shoal.engine import Call
 from shoal.replies import Reply
 from shoal.sockets import Listener
@@ -41,7 +42,8 @@ class Worker:
             engine.worker_fds(slot, channels.receive, channels.send, channels.event)
         for listener in child.listeners:
             engine.add_listener(listener.fd, listener.unix)
-        engine.set_control(child.control.fileno())
+        self.state.dialogues.also(child.control.fileno())
+        engine.set_control(self.state.dialogues.fileno())
         engine.callbacks(self.on_command, self.on_control, self.on_tick)
         self.apply_settings()
         child.tell({"op": "ready", "slot": child.slot})
@@ -57,6 +59,7 @@ class Worker:
                 self.on_control()
 
     def on_control(self) -> None:
+        self.state.dialogues.ready()
         for message, fds in self.child.take():
             self.handle(message, fds)
 
@@ -87,6 +90,9 @@ class Worker:
     def on_tick(self) -> None:
         if self.state.config.refresh():
             self.apply_settings()
+        self.state.dialogues.expire()
+        self.state.migrate_connections.expire()
+        engine.tick_every(TICK_MS if len(self.state.dialogues) else 1000)
         self.state.tick()
 
     def apply_settings(self) -> None:

@@ -141,7 +141,7 @@ static bool general_way(struct run *r)
     return true;
 }
 
-static bool stopped(const struct client *cl) { return cl->close_asap || cl->close_after_reply || cl->blocked; }
+static bool stopped(const struct client *cl) { return cl->close_asap || cl->close_after_reply || cl->blocked || cl->away; }
 
 static uint32_t finish(struct run *r, struct batch *b)
 {

@@ -51,6 +51,7 @@ struct client {
     struct subscriptions *pubsub; /* channels and patterns */
     struct tracking *tracking;
     void *replica;                /* replication state */
+    bool away;                    /* its Python command goes on by itself (client_answer); while set its input is not executed */
 
     /* input: the lent buffer of the worker while it is read, a private copy of what was not complete */
     uint8_t *query;               /* private; NULL while nothing is left over */
@@ -111,6 +112,9 @@ bool client_kill(uint32_t slot, uint64_t id);
 void client_push(struct client *c, const void *p, size_t n);
 /* The same for what tells of no key: it never waits for the disk itself (but stays behind what does). */
 void client_push_ungated(struct client *c, const void *p, size_t n);
+
+/* The end of a command that went on by itself (`away`): its reply, and the client goes on. */
+void client_answer(struct client *c, const void *p, size_t n);
 
 /* A blocked client goes on: its input is looked at again in this turn. The caller has set c->blocked to NULL and replied. */
 void client_resume(struct client *c);

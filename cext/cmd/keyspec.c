@@ -253,6 +253,22 @@ static int keys_of_sort_ro(const struct slice *argv UNUSED, uint32_t argc UNUSED
     return n;
 }
 
+/* MIGRATE host port key|"" ... [KEYS key ...]: the list counts when the one key is empty. A password may be the word KEYS. */
+static int keys_of_migrate(const struct slice *argv, uint32_t argc, struct key_index *out, uint32_t cap)
+{
+    const uint32_t flags = KEY_RW | KEY_ACCESS | KEY_DELETE;
+    int n = 0;
+    uint32_t keys = 0;
+    for (uint32_t i = 6; i < argc && !keys; i++) {
+        if (is_word(argv[i], "keys")) keys = i + 1;
+        i += is_word(argv[i], "auth") ? 1 : is_word(argv[i], "auth2") ? 2 : 0;
+    }
+    if (keys && argv[3].n) return -1;
+    if (!keys) put_key(out, cap, &n, 3, flags);
+    for (uint32_t i = keys; i && i < argc; i++) put_key(out, cap, &n, i, flags);
+    return n;
+}
+
 bool command_reads_by_pattern(const struct slice *argv, uint32_t argc)
 {
     for (uint32_t i = 2; i < argc; i++) {
@@ -270,6 +286,7 @@ keys_function *keyspec_function(const char *command_name)
         keys_function *keys;
     } rows[] = {
         {"set", keys_of_set}, {"bitfield", keys_of_bitfield}, {"sort", keys_of_sort}, {"sort_ro", keys_of_sort_ro},
+        {"migrate", keys_of_migrate},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (strcmp(rows[i].name, command_name) == 0) return rows[i].keys;

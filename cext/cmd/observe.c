@@ -35,6 +35,12 @@ void observe_errors(struct reply *out)
     atomic_store_explicit(&row->count, atomic_load_explicit(&row->count, memory_order_relaxed) + count, memory_order_relaxed);
 }
 
+void observe_late(const uint8_t *p, size_t n)
+{
+    struct reply view = {.buf = (uint8_t *)(uintptr_t)p, .len = n, .errors = 1};
+    if (n && *p == '-') observe_errors(&view);
+}
+
 static bool in_use(uint32_t slot) { return atomic_load_explicit(&slot_at(slot)->births, memory_order_relaxed) != 0; }
 
 void observe_reset(void)

@@ -49,6 +49,8 @@ static ALWAYS_INLINE void observe_time(uint32_t command, uint64_t ns)
 
 /* Counts the errors that `out` has got and that are not counted yet, by the code of the latest. */
 void observe_errors(struct reply *out) COLD;
+/* A reply that was made earlier, or elsewhere, leaves now: if it is an error it counts. */
+void observe_late(const uint8_t *p, size_t n);
 void observe_reset(void);
 
 #endif

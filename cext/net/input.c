@@ -59,7 +59,7 @@ static void refresh_time(void)
 
 enum pace { PACE_GO, PACE_STOP, PACE_LATER };
 
-static bool stopped(const struct client *c) { return c->close_asap || c->close_after_reply || c->blocked; }
+static bool stopped(const struct client *c) { return c->close_asap || c->close_after_reply || c->blocked || c->away; }
 
 /* The log writer is behind: whoever may write waits for room in this worker's ring. Not when writes are refused anyway. */
 static COLD bool waits_for_log(struct client *c)
@@ -291,7 +291,7 @@ void input_ready(struct client *c)
         return;
     }
     if (c->listed == CLIENT_ON_RUNNABLE) return; /* it has enough to do */
-    if (c->query || c->blocked) {
+    if (c->query || c->blocked || c->away) {
         if (receive_private(c) && c->listed == CLIENT_ON_NONE) input_continue(c);
         return;
     }

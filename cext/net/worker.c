@@ -13,6 +13,7 @@
 #include "keyspace/keyspace.h"
 #include "cmd/blocking.h"
 #include "cmd/monitor.h"
+#include "cmd/observe.h"
 #include "keyspace/lazy.h"
 #include "net/accept.h"
 #include "net/engine_hooks.h"
@@ -129,6 +130,15 @@ static void push(struct client *c, const void *p, size_t n, uint64_t lsn)
 void client_push(struct client *c, const void *p, size_t n) { push(c, p, n, group_commit_on() ? atomic_load(&seg()->lsn) : 0); }
 void client_push_ungated(struct client *c, const void *p, size_t n) { push(c, p, n, 0); }
 
+void client_answer(struct client *c, const void *p, size_t n)
+{
+    observe_late(p, n);
+    if (log_on()) c->wrote_lsn = atomic_load_explicit(&seg()->lsn, memory_order_acquire); /* at least that of its own writes */
+    client_push(c, p, n);
+    c->away = false;
+    client_resume(c);
+}
+
 void worker_set_control(int fd)
 {
     if (control_fd >= 0) worker_unwatch(control_fd);
@@ -190,7 +200,7 @@ static void sweep_clients(int64_t now_ms)
     for (struct client *c = clients_first; c; c = c->next) {
         client_publish(c);
         if (c->out_first) output_check_limits(c);
-        bool exempt = c->blocked || c->flags & (CLIENT_FLAG_PUBSUB | CLIENT_FLAG_REPLICA | CLIENT_FLAG_MONITOR);
+        bool exempt = c->blocked || c->away || c->flags & (CLIENT_FLAG_PUBSUB | CLIENT_FLAG_REPLICA | CLIENT_FLAG_MONITOR);
         if (timeout > 0 && !exempt && now_ms - c->active_ms > timeout) {
             server_log(LOG_VERBOSE, "Closing idle client id=%llu", (unsigned long long)c->id);
             client_close_asap(c);

@@ -11,19 +11,14 @@
 #include "base/le.h"
 #include "base/num.h"
 #include "cmd/cmd.h"
+#include "snap/dump.h"
 #include "snap/rdb_load.h"
 #include "snap/rdb_save.h"
 
 #define FOOTER_BYTES 10
 
-void cmd_dump(struct cmd *c)
+bool dump_payload(const struct entry *e, struct slice *payload)
 {
-    struct key k = key_for(c, 1);
-    const struct entry *e = ks_read(&k);
-    if (!e) {
-        reply_null(c->out);
-        return;
-    }
     struct rdb_out o;
     rdb_out_collect(&o);
     o.compress = true;
@@ -35,10 +30,21 @@ void cmd_dump(struct cmd *c)
     rdb_put_raw(&o, version, 2);
     le_store64(check, crc64(0, o.buf, o.len));
     rdb_put_raw(&o, check, 8);
-    if (rdb_failed(&o))
-        reply_errorf(c->out, "ERR the value is too large to be dumped");
+    *payload = (struct slice){o.buf, o.len};
+    return !rdb_failed(&o);
+}
+
+void cmd_dump(struct cmd *c)
+{
+    struct key k = key_for(c, 1);
+    const struct entry *e = ks_read(&k);
+    struct slice payload;
+    if (!e)
+        reply_null(c->out);
+    else if (dump_payload(e, &payload))
+        reply_bulk(c->out, payload.p, payload.n);
     else
-        reply_bulk(c->out, o.buf, o.len);
+        reply_errorf(c->out, "ERR the value is too large to be dumped");
 }
 
 /* ---- RESTORE ---- */

@@ -322,7 +322,7 @@ def _stats(state: ServerState) -> Iterator[Field]:
     yield "pubsubshard_channels", 0
     yield "latest_fork_usec", 0
     yield "total_forks", 0
-    yield "migrate_cached_sockets", 0
+    yield "migrate_cached_sockets", get("migrate_cached_sockets")
     yield "slave_expires_tracked_keys", 0
     yield "active_defrag_hits", 0
     yield "active_defrag_misses", 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from shoal import engine
 from shoal.config import Config
+from shoal.connections import Connections
+from shoal.dialogue import Dialogues
 
 if TYPE_CHECKING:
     from shoal.workers.child import Child
@@ -45,6 +47,9 @@ class ServerState:
         self.config: Config = child.config
         self.peak_memory = 0
         self.peak_time = 0.0
+        self.sampled = 0.0
+        self.dialogues = Dialogues()
+        self.migrate_connections = Connections()
         self.rates = {"COMMANDS": Rate(), "NET_IN": Rate(), "NET_OUT": Rate()}
 
     def ask_supervisor(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -73,8 +78,11 @@ class ServerState:
             self.peak_memory, self.peak_time = used, time.time()
 
     def tick(self) -> None:
-        """Called by the worker's timer: samples for instantaneous values."""
+        """Called by the worker's timer: samples for instantaneous values, once a second however often it is called."""
         now = time.monotonic()
+        if now - self.sampled < 0.9:
+            return
+        self.sampled = now
         stats = engine.stats()
         for name, rate in self.rates.items():
             rate.add(now, stats.get(name.lower(), 0))

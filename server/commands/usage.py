@@ -28,7 +28,7 @@ WORD_TYPES = {
 
 _TOKENS = re.compile(r"\s*(\.\.\.|[\[\]()|]|[^\s\[\]()|.]+(?:\.[^\s\[\]()|.]+)*)")
 _MARKS = ("...", "[", "]", "(", ")", "|")
-_LITERAL = re.compile(r"[A-Z][A-Z0-9-]*|[*$=~]")
+_LITERAL = re.compile(r"[A-Z][A-Z0-9-]*|[*$=~]|\"\"")
 
 
 @dataclass(frozen=True, slots=True)
