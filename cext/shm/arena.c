@@ -6,11 +6,30 @@
 #include "shm/pageheap.h"
 #include "shm/sysop.h"
 
-static uint32_t span_pages(uint32_t cls)
+#define SPAN_PAGES_MAX 16u
+
+/* The fewest pages of which at most a 64th lies unused behind the last block, or where there is none the best number. */
+static uint32_t span_pages_for(uint64_t size)
 {
-    uint64_t size = arena_class_size(cls);
-    return size <= 1024 ? 1 : size <= 2048 ? 2 : size <= 4096 ? 4 : size <= 8192 ? 8 : 16;
+    uint32_t best = 1;
+    uint64_t best_waste = UINT64_MAX;
+    for (uint32_t n = 1; n <= SPAN_PAGES_MAX; n++) {
+        uint64_t bytes = n * (uint64_t)PAGE_SIZE_ARENA, waste = bytes % size;
+        if (bytes < size) continue;
+        if (waste * 64 <= bytes) return n;
+        if (best_waste == UINT64_MAX || waste * best < best_waste * n) best = n, best_waste = waste;
+    }
+    return best;
 }
+
+static uint8_t span_pages_of[ARENA_CLASSES]; /* the same in every process: it follows from the class */
+
+__attribute__((constructor)) static void span_pages_init(void)
+{
+    for (uint32_t cls = 0; cls < ARENA_CLASSES; cls++) span_pages_of[cls] = (uint8_t)span_pages_for(arena_class_size(cls));
+}
+
+static uint32_t span_pages(uint32_t cls) { return span_pages_of[cls]; }
 
 static uint32_t span_blocks(uint32_t cls)
 {

@@ -1,7 +1,7 @@
 /* shm/arena.h - memory for everything that lives in the arena.
  *
- * Size classes: every 8 bytes up to 128, then eight per doubling up to 32 KiB; larger requests are runs of pages. A class's
- * blocks come from spans (1 to 16 pages); each process keeps a small cache of free blocks per class in its slot, so most
+ * Size classes: every 8 bytes up to 256, then sixteen per doubling up to 32 KiB; larger requests are runs of pages. A class's
+ * blocks come from spans (1 to 16 pages, as many as leave little behind the last block); each process keeps a small cache of free blocks per class in its slot, so most
  * allocations take no lock. Caches exchange batches with the spans under the class's lock; a span without used blocks goes
  * back to the page heap.
  *
@@ -22,16 +22,16 @@
 
 static ALWAYS_INLINE uint32_t arena_class(uint64_t size)
 {
-    if (size <= 128) return size <= 8 ? 0 : (uint32_t)((size - 1) >> 3);
+    if (size <= 256) return size <= 8 ? 0 : (uint32_t)((size - 1) >> 3);
     uint32_t log = 63u - (uint32_t)__builtin_clzll(size - 1); /* 2^log < size <= 2^(log+1) */
-    return 16 + (log - 7) * 8 + (uint32_t)((size - 1) >> (log - 3) & 7);
+    return 32 + (log - 8) * 16 + (uint32_t)((size - 1) >> (log - 4) & 15);
 }
 
 static ALWAYS_INLINE uint64_t arena_class_size(uint32_t cls)
 {
-    if (cls < 16) return (cls + 1) * 8ull;
-    uint32_t log = 7 + (cls - 16) / 8;
-    return (1ull << log) + (((uint64_t)(cls - 16) % 8 + 1) << (log - 3));
+    if (cls < 32) return (cls + 1) * 8ull;
+    uint32_t log = 8 + (cls - 32) / 16;
+    return (1ull << log) + (((uint64_t)(cls - 32) % 16 + 1) << (log - 4));
 }
 
 /* Bytes that an allocation of `size` may really use. */

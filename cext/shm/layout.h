@@ -29,7 +29,7 @@ typedef uint64_t shm_off; /* byte offset from the segment's base; 0 = none */
 #define STRIPE_COUNT (1u << STRIPE_BITS)
 #define SLOT_MAX 64u             /* slot 0 is the supervisor's (it never locks); workers follow, then helpers */
 #define COW_BLOCK 512u           /* bytes of one copy-on-write block */
-#define ARENA_CLASSES 80u        /* size classes up to ARENA_CLASS_MAX (shm/arena.h) */
+#define ARENA_CLASSES 144u       /* size classes up to ARENA_CLASS_MAX (shm/arena.h) */
 #define PAGE_BINS 96u            /* free runs by length: 1..63 pages exactly, then by powers of two */
 #define PAGE_SIZE_ARENA 16384u   /* bytes of one page of the page heap */
 #define BLOB_COUNT 8u            /* shared blobs: enum blob_id */
