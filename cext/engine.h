@@ -308,8 +308,24 @@ struct engine_aof {
     uint64_t bytes, good, commands, keys, lsn;
     int preamble, torn; /* torn: only `good` bytes were executed */
 };
-/* Reads an AOF into the keyspace. until_s: up to that second by its #TS: lines, 0 = all. 0, or -1 with a message. */
-int engine_aof_load(int fd, const char *path, int allow_torn, uint64_t until_s, struct engine_aof *out, char *err, size_t errlen);
+/* Reads an AOF into the keyspace. 0, or -1 with a message. */
+int engine_aof_load(int fd, const char *path, int allow_torn, struct engine_aof *out, char *err, size_t errlen);
+
+/* ---- for the administrator's tool: files are looked at, nothing is loaded; no segment is needed ---- */
+struct engine_aof_scan { /* struct logscan_report; verdict 0 whole 1 torn 2 damaged */
+    uint64_t bytes, good, at, commands, lsn, first_ms, time_ms;
+    int verdict, cut;
+};
+/* Judges an AOF from byte `from` on (behind an RDB preamble), as it stood at until_ms (0: as it is). `why` gets words when it is not whole.
+ * -1: it cannot be read, errno says why. */
+int engine_aof_scan(int fd, uint64_t from, uint64_t until_ms, struct engine_aof_scan *out, char *why, size_t whylen);
+struct engine_rdb_head {
+    uint64_t lsn;    /* of the cut, 0: it does not say */
+    int64_t cut_ms;  /* its wall clock; in whole seconds where another server wrote it; 0: it does not say */
+    uint32_t version;
+};
+/* What the first records of an RDB file say. -1: it does not begin like one. */
+int engine_rdb_head(int fd, struct engine_rdb_head *out);
 
 /* cffi: callbacks begin */
 extern void py_command(struct cmd *c);

@@ -4,10 +4,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "log/logwriter.h"
 #include "net/client.h"
 #include "shm/segment.h"
+#include "snap/rdb_head.h"
 #include "snap/replay.h"
 #include "snap/snapshot.h"
 
@@ -57,7 +60,7 @@ void engine_log_get(struct engine_log *out)
     *out = (struct engine_log){m.lsn, m.file, m.bytes};
 }
 
-int engine_aof_load(int fd, const char *path, int allow_torn, uint64_t until_s, struct engine_aof *out, char *err, size_t errlen)
+int engine_aof_load(int fd, const char *path, int allow_torn, struct engine_aof *out, char *err, size_t errlen)
 {
     struct replay_report r;
     struct client *cl = client_create_internal();
@@ -65,8 +68,35 @@ int engine_aof_load(int fd, const char *path, int allow_torn, uint64_t until_s, 
         snprintf(err, errlen, "no memory");
         return -1;
     }
-    enum replay_result result = replay_file(cl, fd, path, allow_torn != 0, until_s, &r, err, errlen);
+    enum replay_result result = replay_file(cl, fd, path, allow_torn != 0, &r, err, errlen);
     client_destroy(cl);
     *out = (struct engine_aof){r.bytes, r.good, r.commands, r.keys, r.lsn, r.preamble, result == REPLAY_TORN};
     return result == REPLAY_FAILED ? -1 : 0;
+}
+
+int engine_aof_scan(int fd, uint64_t from, uint64_t until_ms, struct engine_aof_scan *out, char *why, size_t whylen)
+{
+    struct stat st;
+    struct logscan_report r = {0};
+    enum logscan_verdict v = LOGSCAN_WHOLE;
+    *why = 0;
+    if (fstat(fd, &st)) return -1;
+    size_t n = (size_t)st.st_size;
+    if (n > from) {
+        const uint8_t *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED) return -1;
+        v = logscan_check(p, from, n, until_ms, &r);
+        if (v != LOGSCAN_WHOLE) snprintf(why, whylen, "%s", r.why);
+        munmap((void *)(uintptr_t)p, n);
+    }
+    *out = (struct engine_aof_scan){n, n > from ? r.good : n, r.at, r.commands, r.lsn, r.first_ms, r.time_ms, (int)v, r.cut};
+    return 0;
+}
+
+int engine_rdb_head(int fd, struct engine_rdb_head *out)
+{
+    struct rdb_head h;
+    if (!rdb_head_read(fd, &h)) return -1;
+    *out = (struct engine_rdb_head){h.lsn, h.cut_ms, h.version};
+    return 0;
 }

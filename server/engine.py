@@ -24,7 +24,8 @@ BLOB_CONFIG = 0
 BLOB_STATE = 1
 BLOB_USERS = 2
 BLOB_OBSERVATION = 3
-"""enum blob_id of cext/shm/layout.h; the last is ours alone (LATENCY RESET)."""
+BLOB_BACKUP = 4
+"""enum blob_id of cext/shm/layout.h; the last two are ours alone (LATENCY RESET; shoal.persist.schedule)."""
 
 KIND_SUPERVISOR, KIND_WORKER, KIND_LOG_WRITER, KIND_PERSISTENCE = 1, 2, 3, 4
 
@@ -869,11 +870,59 @@ class LoadedLog:
     torn: bool
 
 
-def aof_load(fd: int, name: str, allow_torn: bool, until: int = 0) -> LoadedLog:
+def aof_load(fd: int, name: str, allow_torn: bool) -> LoadedLog:
     """Execute a file's commands. Raises EngineError with file and offset of what is wrong."""
     err = ffi.new("char[]", _ERR_LEN)
     out = ffi.new("struct engine_aof *")
-    _check(lib.engine_aof_load(fd, os.fsencode(name), int(allow_torn), until, out, err, _ERR_LEN), err)
+    _check(lib.engine_aof_load(fd, os.fsencode(name), int(allow_torn), out, err, _ERR_LEN), err)
     return LoadedLog(
         out.bytes, out.good, out.commands, out.keys, out.lsn, bool(out.preamble), bool(out.torn)
     )
+
+
+# --- files, for the administrator's tool ------------------------------------------------------------------------------
+
+WHOLE, TORN, DAMAGED = 0, 1, 2
+"""Verdicts on an append-only file."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogScan:
+    """What an append-only file holds, without loading it; see struct engine_aof_scan."""
+
+    bytes: int
+    good: int
+    at: int
+    commands: int
+    lsn: int
+    first_ms: int
+    time_ms: int
+    verdict: int
+    cut: bool
+    why: str
+
+
+def aof_scan(fd: int, start: int = 0, until_ms: int = 0) -> LogScan:
+    """Judge the file as it stood at that moment (0: as it is). OSError."""
+    why = ffi.new("char[]", _ERR_LEN)
+    out = ffi.new("struct engine_aof_scan *")
+    if lib.engine_aof_scan(fd, start, until_ms, out, why, _ERR_LEN) != 0:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return LogScan(
+        out.bytes, out.good, out.at, out.commands, out.lsn, out.first_ms, out.time_ms, out.verdict, bool(out.cut), _text(why)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RdbHead:
+    """What an RDB file says of its cut; 0: nothing."""
+
+    lsn: int
+    cut_ms: int
+    version: int
+
+
+def rdb_head(fd: int) -> RdbHead | None:
+    """None: it does not begin like an RDB file."""
+    out = ffi.new("struct engine_rdb_head *")
+    return RdbHead(out.lsn, out.cut_ms, out.version) if lib.engine_rdb_head(fd, out) == 0 else None

@@ -337,6 +337,47 @@ class Save(Kind):
         return [f"{name} {seconds} {changes}" for seconds, changes in value] or [f'{name} ""']
 
 
+@dataclass(frozen=True, slots=True)
+class Cron(Kind):
+    """A cron expression, quoted or not; the empty word is none."""
+
+    @property
+    def multi(self) -> bool:
+        return True
+
+    def parse(self, args: Sequence[str]) -> Value:
+        from croniter import croniter
+
+        words = " ".join(args).split()
+        text = " ".join(words)
+        if text and not (len(words) in (1, 5, 6) and croniter.is_valid(text)):
+            raise ValueError("a cron expression is wanted: minute hour day month weekday [second], or @hourly, @daily, @weekly, @monthly")
+        return text
+
+    def lines(self, name: str, value: Value) -> list[str]:
+        return [f"{name} {value}"] if value else []
+
+
+@dataclass(frozen=True, slots=True)
+class Keep(Kind):
+    """What shoal.persist.retention keeps: pairs of a unit and a number; the empty word keeps everything."""
+
+    @property
+    def multi(self) -> bool:
+        return True
+
+    def parse(self, args: Sequence[str]) -> Value:
+        from shoal.persist.retention import parse
+
+        return [list(pair) for pair in parse(" ".join(args).split())]
+
+    def show(self, value: Value) -> str:
+        return " ".join(f"{unit} {count}" for unit, count in value)
+
+    def lines(self, name: str, value: Value) -> list[str]:
+        return [f"{name} {self.show(value)}"] if value else []
+
+
 CLIENT_CLASSES = ("normal", "slave", "pubsub")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shoal import engine
-from shoal.workers import client, keeper, logwriter, persistence
+from shoal.workers import backup, client, keeper, logwriter, persistence
 from shoal.workers.child import Child
 
 BOOT_FAILED = 3
@@ -30,6 +30,8 @@ class ProcessKind:
     """Its slot: so many behind the workers'; 0 for workers themselves and for those without a slot."""
     grace: float
     """Seconds between being told to stop and SIGKILL."""
+    on_demand: bool = False
+    """Started when it is wanted, one at a time; it ends by itself and has no heir."""
 
 
 KINDS = (
@@ -37,4 +39,7 @@ KINDS = (
     ProcessKind("persistence", "persistence", persistence.main, engine.KIND_PERSISTENCE, False, 1, 10.0),
     ProcessKind("log writer", "log writer", logwriter.main, engine.KIND_LOG_WRITER, False, 2, 10.0),
     ProcessKind("keeper", "keeper", keeper.main, 0, False, 0, 1.0),
+    ProcessKind("backup", "backup", backup.main, 0, False, 0, 1.0, on_demand=True),
 )
+
+BACKUP = KINDS[-1]

@@ -16,12 +16,14 @@ from typing import Any
 from shoal.kinds import (
     Bare,
     Bool,
+    Cron,
     Enum,
     EnumSet,
     Events,
     Folder,
     HostPort,
     Int,
+    Keep,
     Kind,
     Memory,
     MemoryOrPercent,
@@ -447,6 +449,38 @@ _section(
     Setting("aof-timestamp-enabled", Bool(), _NO, "Note the time in the log, for recovery to a point in time."),
     Setting("aof-rewrite-incremental-fsync", Bool(), _YES, "fsync the base while it is written."),
     Setting("aof-disable-auto-gc", Bool(), _NO, "Keep files of the log that are no longer needed."),
+)
+
+_section(
+    "Backups",
+    Setting(
+        "backup-place",
+        Str(),
+        "",
+        "Folder or URL (such as s3://bucket/path, with the extra s3) of this server's own backups; a relative folder is inside dir. "
+        "Credentials come from the environment, as the file system's library reads them. `shoal backup` uses it, too.",
+        protected=True,
+        ours=True,
+        apply="backup",
+    ),
+    Setting(
+        "backup-schedule",
+        Cron(),
+        "",
+        "When the server makes a backup there by itself: a cron expression in local time, such as `5 * * * *`, or @hourly, @daily, "
+        "@weekly, @monthly. A process of its own does it; a failure is logged, shown in INFO and tried again after five minutes.",
+        ours=True,
+        apply="backup",
+    ),
+    Setting(
+        "backup-keep",
+        Keep(),
+        [],
+        "Which backups stay after each scheduled one: the newest of each hour, day, week or month, so many back, as in "
+        "`hourly 48 daily 30`; the last one always. Empty keeps all.",
+        protected=True,
+        ours=True,
+    ),
 )
 
 _section(

@@ -28,12 +28,16 @@ from shoal import engine, log, messages, process, segment, sockets
 from shoal.commands import registry
 from shoal.config import Config
 from shoal.errors import StartError
-from shoal.processes import BOOT_FAILED, KINDS, MAX_BOOT_FAILURES, ProcessKind
+from shoal.persist.schedule import Backups
+from shoal.processes import BACKUP, BOOT_FAILED, KINDS, MAX_BOOT_FAILURES, ProcessKind
+from shoal.settings import BY_NAME
 from shoal.workers.child import Channels, Child
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 _CLIENTS_MIN = 10000
 """Client records in the segment at least, so that maxclients may be raised at run time."""
+_CLOCK_SECONDS = 30.0
+"""The wall clock may be set: what is due by it is looked at so often."""
 _RESERVED_FDS = 128
 """Beside clients; and four for each worker slot."""
 
@@ -81,6 +85,9 @@ class Supervisor:
         self.last_token = 0
         self.ending: dict[str, Any] | None = None
         """The SHUTDOWN that waits for its save."""
+        self.backups = Backups(config)
+        self.backup_told = False
+        """The process that makes one has said how it went."""
         self.failure = ""
 
     # --- start
@@ -201,12 +208,15 @@ class Supervisor:
                 else:
                     self._on_message(key.data)
             self._kill_overdue()
+            self._backup_by_the_clock()
         signal.set_wakeup_fd(-1)
         wake_receive.close()
         wake_send.close()
 
     def _places(self) -> Iterator[tuple[ProcessKind, int]]:
         for kind in KINDS:
+            if kind.on_demand:
+                continue
             if kind.per_worker:
                 for slot in range(1, self.workers + 1):
                     yield kind, slot
@@ -226,8 +236,10 @@ class Supervisor:
         return template.strip()
 
     def _timeout(self) -> float | None:
-        deadlines = [c.kill_at for c in self.children.values() if c.kill_at]
-        return max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        waits = [max(c.kill_at - time.monotonic(), 0.0) for c in self.children.values() if c.kill_at]
+        if self.announced and not self.stopping and (backup := self.backups.seconds_left()) is not None:
+            waits.append(min(backup, _CLOCK_SECONDS))
+        return min(waits) if waits else None
 
     def _on_signals(self, numbers: bytes) -> None:
         if signal.SIGCHLD in numbers:
@@ -299,8 +311,11 @@ class Supervisor:
                 return
             if pid == 0:
                 return
-            child = self.children.pop(pid, None)
+            child = self.children.get(pid)
             if child is not None:
+                if not child.muted:
+                    self._on_message(child)  # what it said at its end
+                del self.children[pid]
                 if not child.muted:
                     self.selector.unregister(child.control)
                 child.control.close()
@@ -310,6 +325,9 @@ class Supervisor:
         if self.stopping:
             return
         who = child.kind.title.format(slot=child.slot)
+        if child.kind.on_demand:
+            self.backups.ended(self.backup_told, f"by signal {-code}" if code < 0 else f"with status {code}")
+            return
         how = f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with status {code}"
         log.warning(f"The {who} (pid {child.pid}) ended {how}; its heir is being started")
         if child.kind.slot_kind:
@@ -374,6 +392,9 @@ class Supervisor:
                 self.loaded = True
                 engine.set_word("loaded", 1)
                 self._announce()
+            case "backup_ended":
+                self.backup_told = True
+                self.backups.told(message)
             case "load_failed":
                 self._stop(message["error"])
             case "status":
@@ -397,6 +418,7 @@ class Supervisor:
             return
         self.announced = True
         engine.set_word("serving", 1)
+        self.backups.plan()
         if self.config["port"]:
             log.notice("Ready to accept connections tcp")
         if self.config["unixsocket"]:
@@ -404,11 +426,18 @@ class Supervisor:
         if self.config["supervised"] in ("systemd", "auto"):
             process.notify_service_manager("STATUS=Ready to accept connections\nREADY=1\n")
 
+    def _backup_by_the_clock(self) -> None:
+        if self.announced and not self.stopping and self.ending is None and self.backups.seconds_left() == 0:
+            self.backup_told = False
+            self.backups.begun()
+            self._start(BACKUP, 0)
+
     # --- what settings ask for
 
     def _apply(self, names: list[str]) -> str:
         """Carry out changed settings; "" or `name: reason`."""
         self.config.refresh()
+        hooks = {BY_NAME[name].apply for name in names}
         if "port" in names or "bind" in names:
             problem = self._listen_again("port" if "port" in names else "bind")
             if problem:
@@ -433,7 +462,9 @@ class Supervisor:
             problem = self._apply_appendonly()
             if problem:
                 return problem
-        if "title" in names and self.config["set-proc-title"]:
+        if "backup" in hooks and self.announced:
+            self.backups.plan()
+        if "title" in hooks and self.config["set-proc-title"]:
             process.set_title(self._title())
         for child in self.children.values():
             if child.kind.per_worker:

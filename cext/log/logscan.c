@@ -49,8 +49,11 @@ static enum logscan_result pass_line(struct logscan *s)
         s->time_ms = m.time_ms;
         s->batch = end + 1;
         s->batches = true;
+        if (!s->first_ms) s->first_ms = m.time_ms;
     } else if (starts_with(s, s->at, "#TS:")) {
         s->second = strtoull((const char *)s->p + s->at + 4, NULL, 10); /* ends at the line's end at the latest */
+        s->second_at = s->at;
+        if (!s->first_ms) s->first_ms = s->second * 1000;
     }
     s->at = end + 1;
     return LOGSCAN_COMMAND;
@@ -159,46 +162,77 @@ static bool has_batches(const uint8_t *p, size_t from, size_t n)
     return memmem(p + from, n - from, word, sizeof word - 1) != NULL;
 }
 
-enum logscan_verdict logscan_check(const uint8_t *p, size_t from, size_t n, uint64_t until_s, struct logscan_report *out)
+/* The last moment that everything read so far tells of. */
+static uint64_t covered_ms(const struct logscan *s)
+{
+    return s->second && s->second_at >= s->batch ? s->second * 1000 + 999 : s->time_ms;
+}
+
+/* What stands at s->at is no command: is it a torn end, or damage? */
+static enum logscan_verdict judge_stop(const struct logscan *s, bool is_short, bool ours, struct logscan_report *out)
+{
+    out->at = s->at;
+    if (!is_short) {
+        out->why = s->p[s->at] == '#' ? "the checksum of the batch before it does not fit" : "no command begins there";
+        return judge_wrong(s, ours, out) ? LOGSCAN_TORN : LOGSCAN_BAD;
+    }
+    out->why = "it ends within a command";
+    if (s->batches && !starts_with(s, s->batch, SELECT_HEAD)) out->good = s->batch;
+    if (!whole_batch_behind(s)) return LOGSCAN_TORN;
+    out->why = "a length there is damaged"; /* it swallows what comes behind it */
+    return LOGSCAN_BAD;
+}
+
+enum logscan_verdict logscan_check(const uint8_t *p, size_t from, size_t n, uint64_t until_ms, struct logscan_report *out)
 {
     struct logscan s = {.p = p, .n = n, .at = from, .batch = from};
+    struct logscan_report whole = {.good = from}; /* up to the last batch line */
+    struct logscan_report by_second = {.cut = false}; /* up to the first #TS: line of a later moment, if no batch line says otherwise */
     enum logscan_verdict verdict = LOGSCAN_WHOLE;
+    enum logscan_result r;
     size_t multi = SIZE_MAX; /* where an open MULTI began */
-    *out = (struct logscan_report){.good = from, .at = n};
-    for (;;) {
-        size_t start = s.at;
-        enum logscan_result r = logscan_next(&s);
-        if (until_s && s.second > until_s) break;
+    bool late = false;       /* a batch that is too late has been read */
+    *out = whole;
+    do {
+        size_t start = s.at, batch = s.batch;
+        r = logscan_next(&s);
+        if (s.batch != batch) {
+            late = until_ms && s.time_ms > until_ms;
+            if (late) break;
+            whole = (struct logscan_report){.good = s.batch, .commands = out->commands, .lsn = s.lsn, .time_ms = s.time_ms};
+            if (multi == SIZE_MAX) *out = whole;
+            by_second.cut = false; /* all of that batch is wanted */
+        }
+        if (until_ms && !by_second.cut && s.second * 1000 > until_ms && s.second_at >= s.batch) {
+            by_second = *out;
+            by_second.cut = true;
+        }
         if (r == LOGSCAN_COMMAND) {
             bool opens = s.argc == 1 && is_word(s.argv[0], "multi"), ends = s.argc == 1 && is_word(s.argv[0], "exec");
             if (opens && multi == SIZE_MAX) multi = start;
             if (ends) multi = SIZE_MAX;
             out->commands++;
-        } else if (r == LOGSCAN_WRONG) {
-            out->at = s.at;
-            out->why = s.p[s.at] == '#' ? "the checksum of the batch before it does not fit" : "no command begins there";
-            verdict = judge_wrong(&s, s.batches || has_batches(p, from, n), out) ? LOGSCAN_TORN : LOGSCAN_BAD;
-            break;
         }
-        if (multi == SIZE_MAX) {
+        if (multi == SIZE_MAX && r != LOGSCAN_WRONG) {
             out->good = s.at;
-            out->lsn = s.lsn;
-            out->time_ms = s.time_ms;
+            out->time_ms = covered_ms(&s);
         }
-        if (r == LOGSCAN_END || r == LOGSCAN_SHORT) {
-            if (r == LOGSCAN_SHORT || multi != SIZE_MAX) {
-                verdict = LOGSCAN_TORN;
-                out->at = s.at;
-                out->why = r == LOGSCAN_SHORT ? "it ends within a command" : "it ends within a MULTI";
-                if (r == LOGSCAN_SHORT && s.batches && !starts_with(&s, s.batch, SELECT_HEAD)) out->good = s.batch;
-                if (r == LOGSCAN_SHORT && whole_batch_behind(&s)) { /* a damaged length swallows what comes behind it */
-                    verdict = LOGSCAN_BAD;
-                    out->why = "a length there is damaged";
-                }
-            }
-            break;
+    } while (r == LOGSCAN_COMMAND);
+    bool reached = until_ms && s.batches && s.time_ms >= until_ms && r != LOGSCAN_END; /* what is wrong behind is not wanted */
+    if (late || by_second.cut || reached) {
+        *out = late || !by_second.cut ? whole : by_second;
+        out->cut = true;
+        out->at = out->good;
+    } else if (r == LOGSCAN_WRONG || r == LOGSCAN_SHORT) {
+        verdict = judge_stop(&s, r == LOGSCAN_SHORT, s.batches || has_batches(p, from, n), out);
+    } else {
+        out->at = n;
+        if (multi != SIZE_MAX) {
+            verdict = LOGSCAN_TORN;
+            out->why = "it ends within a MULTI";
         }
     }
+    out->first_ms = s.first_ms;
     logscan_free(&s);
     return verdict;
 }

@@ -25,6 +25,8 @@ struct logscan {
     bool batches;         /* a batch line was seen */
     uint64_t lsn, time_ms; /* of the last batch line */
     uint64_t second;      /* of the last #TS: line */
+    size_t second_at;     /* where that line begins */
+    uint64_t first_ms;    /* of the first line of either kind */
 };
 
 enum logscan_result { LOGSCAN_COMMAND, LOGSCAN_END, LOGSCAN_SHORT, LOGSCAN_WRONG };
@@ -38,13 +40,18 @@ enum logscan_verdict { LOGSCAN_WHOLE, LOGSCAN_TORN, LOGSCAN_BAD };
 struct logscan_report {
     size_t good;          /* bytes that may be executed */
     size_t at;            /* where the trouble begins (TORN, BAD) */
-    uint64_t commands;
-    uint64_t lsn, time_ms; /* of the last batch line within `good`; 0 = none */
+    uint64_t commands;     /* within `good`, MULTI, EXEC and SELECT included */
+    uint64_t lsn;          /* of the last batch line within `good`; 0 = none */
+    uint64_t first_ms, time_ms; /* what the file's lines tell: time of the first, and the last moment that `good` is known to cover; 0 = nothing */
+    bool cut;              /* until_ms was reached: `good` ends there, whatever comes behind */
     const char *why;
 };
 
-/* p[from..n): from is where commands begin (behind an RDB preamble). until_s: commands behind the first #TS: line above this second are
- * left out (0 = all): recovery to a point in time; then `good` ends there and the verdict is WHOLE. */
-enum logscan_verdict logscan_check(const uint8_t *p, size_t from, size_t n, uint64_t until_s, struct logscan_report *out);
+/* p[from..n): from is where commands begin (behind an RDB preamble).
+ *
+ * until_ms: recovery to a point in time, 0 = all. What was committed later is left out: the first batch of ours whose time is later, as a
+ * whole, with all that follows; or, where no batch line speaks of them, the commands behind the first #TS: line of a later moment (never in
+ * the middle of a MULTI). Then the verdict is WHOLE, also when the file is damaged behind that place. */
+enum logscan_verdict logscan_check(const uint8_t *p, size_t from, size_t n, uint64_t until_ms, struct logscan_report *out);
 
 #endif

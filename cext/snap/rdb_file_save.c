@@ -10,6 +10,7 @@
 #include "base/crc64.h"
 #include "base/le.h"
 #include "snap/rdb_file.h"
+#include "snap/rdb_head.h"
 #include "snap/rdb_save.h"
 
 #define FILE_BUFFER (1u << 20)
@@ -84,6 +85,10 @@ static void put_head(struct saver *s)
     snprintf(text, sizeof text, "%lld", (long long)slots_used_bytes());
     put_aux(&s->out, "used-mem", text);
     put_aux(&s->out, "aof-base", s->flags & RDB_FILE_AOF_BASE ? "1" : "0");
+    snprintf(text, sizeof text, "%llu", (unsigned long long)snapshot_info()->lsn);
+    put_aux(&s->out, RDB_AUX_LSN, text);
+    snprintf(text, sizeof text, "%lld", (long long)snapshot_info()->cut_ms);
+    put_aux(&s->out, RDB_AUX_CUT_MS, text);
 }
 
 static bool save_db(void *arg, uint32_t db, uint64_t keys, uint64_t expires)

@@ -63,7 +63,7 @@ static void describe(const char *path, enum logscan_verdict v, const struct logs
     if (v == LOGSCAN_BAD)
         snprintf(err, errlen,
                  "Bad file format reading the append only file %s: %s, at byte %zu. The file was not changed. Make a backup of it; shoal check "
-                 "or redis-check-aof --fix <filename.manifest> tells what can be saved",
+                 "tells up to which moment it is whole, and shoal restore --to TIME brings that back, as does a backup",
                  path, r->why, r->at);
     else
         snprintf(err, errlen,
@@ -73,10 +73,10 @@ static void describe(const char *path, enum logscan_verdict v, const struct logs
 }
 
 static enum replay_result replay_bytes(struct client *cl, const uint8_t *p, size_t from, size_t n, const char *path, bool allow_torn,
-                                       uint64_t until_s, struct replay_report *out, char *err, size_t errlen)
+                                       struct replay_report *out, char *err, size_t errlen)
 {
     struct logscan_report check;
-    enum logscan_verdict v = logscan_check(p, from, n, until_s, &check);
+    enum logscan_verdict v = logscan_check(p, from, n, 0, &check);
     out->good = check.good;
     out->lsn = check.lsn;
     if (v == LOGSCAN_BAD || (v == LOGSCAN_TORN && !allow_torn)) {
@@ -95,8 +95,8 @@ static enum replay_result replay_bytes(struct client *cl, const uint8_t *p, size
     return v == LOGSCAN_TORN ? REPLAY_TORN : REPLAY_DONE;
 }
 
-enum replay_result replay_file(struct client *cl, int fd, const char *path, bool allow_torn, uint64_t until_s, struct replay_report *out,
-                               char *err, size_t errlen)
+enum replay_result replay_file(struct client *cl, int fd, const char *path, bool allow_torn, struct replay_report *out, char *err,
+                               size_t errlen)
 {
     struct stat st;
     size_t from = 0;
@@ -125,7 +125,7 @@ enum replay_result replay_file(struct client *cl, int fd, const char *path, bool
         out->keys = info.keys;
         from = info.bytes;
     }
-    if (result == REPLAY_DONE) result = replay_bytes(cl, p, from, (size_t)st.st_size, path, allow_torn, until_s, out, err, errlen);
+    if (result == REPLAY_DONE) result = replay_bytes(cl, p, from, (size_t)st.st_size, path, allow_torn, out, err, errlen);
     munmap((void *)(uintptr_t)p, (size_t)st.st_size);
     return result;
 }

@@ -27,8 +27,7 @@ struct replay_report {
     bool preamble;
 };
 
-/* cl: a client without a socket, database 0. `path` is for the words only. allow_torn: aof-load-truncated, and it is the last file. until_s: see logscan_check(). */
-enum replay_result replay_file(struct client *cl, int fd, const char *path, bool allow_torn, uint64_t until_s, struct replay_report *out, char *err,
-                               size_t errlen);
+/* cl: a client without a socket, database 0. `path` is for the words only. allow_torn: aof-load-truncated, and it is the last file. */
+enum replay_result replay_file(struct client *cl, int fd, const char *path, bool allow_torn, struct replay_report *out, char *err, size_t errlen);
 
 #endif

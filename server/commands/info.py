@@ -18,6 +18,7 @@ from shoal.commands.client import FLAG_BLOCKED, FLAG_PUBSUB, FLAG_TRACKING, memo
 from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import Call
+from shoal.persist import schedule
 from shoal.persist import state as save_state
 from shoal.persist.appendonly import current_size
 from shoal.replies import Reply, Verbatim
@@ -121,6 +122,8 @@ def _server(state: ServerState) -> Iterator[Field]:
     yield "workers", config["workers"]
     yield "workers_ready", sum(1 for s in engine.slots() if s.kind == engine.KIND_WORKER and s.ready and _alive(s.pid))
     yield "worker_deaths", engine.deaths(engine.KIND_WORKER)
+    yield "deaths_log_writer", engine.deaths(engine.KIND_LOG_WRITER)
+    yield "deaths_persistence", engine.deaths(engine.KIND_PERSISTENCE)
     yield "segment_generation", engine.word("generation")
 
 
@@ -222,14 +225,15 @@ def _persistence(state: ServerState) -> Iterator[Field]:
     save = save_state.read()
     done, total = engine.word("progress_done"), engine.word("progress_total")
     saving = bool(save.saving_since)
+    writing = saving or bool(save.aof_since)
     yield "loading", int(not engine.word("serving"))
     yield "async_loading", 0
     yield "current_cow_peak", save.last_cow_bytes
     yield "current_cow_size", engine.word("preimg_next") * 512 if saving else 0
     yield "current_cow_size_age", 0
-    yield "current_fork_perc", f"{100 * done / total if saving and total else 0:.2f}"
-    yield "current_save_keys_processed", done if saving else 0
-    yield "current_save_keys_total", total if saving else 0
+    yield "current_fork_perc", f"{100 * done / total if writing and total else 0:.2f}"
+    yield "current_save_keys_processed", done if writing else 0
+    yield "current_save_keys_total", total if writing else 0
     yield "rdb_changes_since_last_save", max(save.changes(), 0)
     yield "rdb_bgsave_in_progress", int(saving)
     yield "rdb_last_save_time", save.last_save
@@ -249,6 +253,7 @@ def _persistence(state: ServerState) -> Iterator[Field]:
         yield "loading_loaded_perc", f"{100 * done / max(save.loading_bytes, 1):.2f}"
         yield "loading_eta_seconds", int(passed * (save.loading_bytes - done) / max(done, 1))
     yield from _appendonly(state, save)
+    yield from _backups()
     yield "module_fork_in_progress", 0
     yield "module_fork_last_cow_size", 0
 
@@ -278,12 +283,30 @@ def _appendonly(state: ServerState, save: save_state.SaveState) -> Iterator[Fiel
     yield "aof_delayed_fsync", 0
     yield "aof_last_lsn", lsn
     yield "aof_written_lsn", position.lsn
+    yield "aof_written_file", position.file
+    yield "aof_written_bytes", position.bytes
     yield "aof_durable_lsn", engine.word("durable_lsn")
     yield "aof_synced_lsn", synced
     yield "aof_records", engine.word("log_records")
     yield "aof_batches", engine.word("log_batches")
     yield "aof_fsyncs", engine.word("log_syncs")
     yield "aof_commits_per_fsync", f"{engine.word('log_records') / max(engine.word('log_syncs'), 1):.2f}"
+
+
+def _backups() -> Iterator[Field]:
+    """Those that the server makes by its schedule."""
+    b = schedule.read()
+    yield "backup_in_progress", int(bool(b.running_since))
+    yield "backup_current_time_sec", int(time.time() - b.running_since) if b.running_since else -1
+    yield "backup_last_status", "ok" if b.last_ok else "err"
+    yield "backup_last_error", b.last_error.replace("\r", " ").replace("\n", " ")
+    yield "backup_last_time", b.last_time
+    yield "backup_last_name", b.last_name
+    yield "backup_last_bytes", b.last_bytes
+    yield "backup_last_time_sec", b.last_seconds
+    yield "backup_next_time", int(b.next_time)
+    yield "backups", b.done
+    yield "backups_consecutive_failures", b.failures
 
 
 def _stats(state: ServerState) -> Iterator[Field]:

@@ -183,11 +183,58 @@ static void files_of_others_are_read_as_redis_does(void)
 static void recovery_stops_at_a_second(void)
 {
     struct logscan_report r;
-    static const char text[] = "#TS:10\r\n" SET_A "#TS:20\r\n" SET_A;
-    CHECK_EQ(logscan_check((const uint8_t *)text, 0, sizeof text - 1, 15, &r), LOGSCAN_WHOLE);
-    CHECK_EQ(r.good, 8 + strlen(SET_A));
-    CHECK_EQ(logscan_check((const uint8_t *)text, 0, sizeof text - 1, 20, &r), LOGSCAN_WHOLE);
-    CHECK_EQ(r.good, sizeof text - 1);
+    static const char text[] = "#TS:10\r\n" SET_A "#TS:20\r\n" MULTI SET_A "#TS:21\r\n" SET_A EXEC "!!!";
+    const uint8_t *p = (const uint8_t *)text;
+    size_t first = 8 + strlen(SET_A), n = sizeof text - 1 - 3;
+    CHECK_EQ(logscan_check(p, 0, n, 15000, &r), LOGSCAN_WHOLE);
+    CHECK_EQ(r.good, first);
+    CHECK(r.cut && r.first_ms == 10000 && r.time_ms == 10999 && r.commands == 1);
+    CHECK_EQ(logscan_check(p, 0, n, 9999, &r), LOGSCAN_WHOLE);
+    CHECK(r.cut && r.good == 0 && !r.commands);
+    CHECK_EQ(logscan_check(p, 0, n, 20500, &r), LOGSCAN_WHOLE); /* in the middle of a MULTI: none of it */
+    CHECK(r.cut && r.good == first);
+    CHECK_EQ(logscan_check(p, 0, n, 21000, &r), LOGSCAN_WHOLE);
+    CHECK(!r.cut && r.good == n && r.time_ms == 21999);
+    CHECK_EQ(logscan_check(p, 0, n + 3, 15000, &r), LOGSCAN_WHOLE); /* damage behind the point */
+    CHECK_EQ(r.good, first);
+    CHECK_EQ(logscan_check(p, 0, n + 3, 22000, &r), LOGSCAN_BAD);
+}
+
+/* A batch of one MULTI of two SETs, committed at that time. */
+static size_t batch_at(uint8_t *out, uint64_t time_ms)
+{
+    struct log_batch b = batch_of(1, 0, 2);
+    b.time_ms = time_ms;
+    CHECK(log_batch_end(&b));
+    size_t n = b.len;
+    memcpy(out, b.buf, n);
+    log_batch_free(&b);
+    return n;
+}
+
+static void recovery_stops_at_a_batch(void)
+{
+    int fd = open_with_log();
+    static uint8_t file[8192];
+    struct logscan_report r;
+    size_t ends[4], n = 0;
+    for (int i = 0; i < 4; i++) ends[i] = n += batch_at(file + n, 1000 + 10 * (uint64_t)i);
+    for (uint64_t t = 990; t < 1040; t++) { /* 1000, 1010, 1020, 1030 */
+        size_t want = t < 1000 ? 0 : ends[(t - 1000) / 10];
+        CHECK_EQ(logscan_check(file, 0, n, t, &r), LOGSCAN_WHOLE);
+        CHECK_EQ(r.good, want);
+        CHECK_EQ(r.cut, t < 1030);
+        CHECK_EQ(r.lsn, t < 1000 ? 0 : 1 + (t - 1000) / 10);
+        CHECK_EQ(r.time_ms, t < 1000 ? 0 : t / 10 * 10);
+        CHECK_EQ(r.commands, r.lsn * 5);
+        CHECK_EQ(r.first_ms, 1000);
+    }
+    file[ends[1] + 30] ^= 1; /* the third batch is damaged: everything before it can still be had */
+    CHECK_EQ(logscan_check(file, 0, n, 1010, &r), LOGSCAN_WHOLE);
+    CHECK(r.cut && r.good == ends[1]);
+    CHECK_EQ(logscan_check(file, 0, n, 1011, &r), LOGSCAN_BAD);
+    CHECK_EQ(r.time_ms, 1010);
+    fixture_close(fd);
 }
 
 /* ---- the writer ---- */
@@ -349,6 +396,7 @@ int main(void)
     RUN(torn_ends_are_known_from_damage);
     RUN(files_of_others_are_read_as_redis_does);
     RUN(recovery_stops_at_a_second);
+    RUN(recovery_stops_at_a_batch);
     RUN(the_heir_goes_on_at_the_mark);
     RUN(a_switch_divides_at_its_lsn);
     RUN(a_failed_file_is_left_and_a_new_base_heals);
