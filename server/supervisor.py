@@ -486,7 +486,7 @@ class Supervisor:
             )
         if self.saving:
             return "Background save already in progress"
-        if persistence is None or not persistence.ready:
+        if persistence is None or not self.loaded:
             return "The persistence process is not ready"
         self.last_token += 1
         if not messages.send(persistence.control, {**message, "token": self.last_token}):
