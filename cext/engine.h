@@ -274,6 +274,8 @@ void engine_snapshot_abandon(void);
 void engine_snapshot_get(struct engine_snapshot *out);
 /* flags: 1 compress 2 checksum 4 AOF base 8 check the inside deeply (load) 16 drop what is over (load). Of the running snapshot. */
 int engine_rdb_save(int fd, uint32_t flags, char *err, size_t errlen);
+/* The same as RESP commands: a base of the append-only file (snap/resp_base.h). */
+int engine_resp_base_save(int fd, char *err, size_t errlen);
 int engine_rdb_load(int fd, uint32_t flags, struct engine_rdb *out, char *err, size_t errlen);
 /* Frees values that wait for it in this process, about so many items; 1 = more wait. */
 int engine_lazy_step(uint64_t items);

@@ -12,6 +12,7 @@
 #include "shm/segment.h"
 #include "snap/rdb_head.h"
 #include "snap/replay.h"
+#include "snap/resp_base.h"
 #include "snap/snapshot.h"
 
 void engine_log_begin(const char *folder, const char *name) { logwriter_begin(folder, name); }
@@ -49,6 +50,8 @@ int engine_snapshot_begin_log(uint64_t pool_bytes, const char *spill_folder, uin
     snapshot_at_cut = NULL;
     return result;
 }
+
+int engine_resp_base_save(int fd, char *err, size_t errlen) { return resp_base_save(fd, err, errlen); }
 
 void engine_log_base_done(void) { logwriter_base_done(); }
 void engine_log_off(void) { logwriter_off(); }

@@ -774,6 +774,12 @@ def rdb_save(fd: int, flags: int) -> None:
     _check(lib.engine_rdb_save(fd, flags, err, _ERR_LEN), err)
 
 
+def resp_base_save(fd: int) -> None:
+    """Write the running snapshot as the commands that make it. Raises EngineError."""
+    err = ffi.new("char[]", _ERR_LEN)
+    _check(lib.engine_resp_base_save(fd, err, _ERR_LEN), err)
+
+
 def rdb_load(fd: int, flags: int) -> LoadedFile:
     """Read a file into the keyspace. Raises EngineError with the offset of what is wrong."""
     err = ffi.new("char[]", _ERR_LEN)

@@ -127,8 +127,13 @@ bool log_batch_end(struct log_batch *b)
 
 size_t log_mark_format(const struct log_mark_line *m, const uint8_t *bytes, char text[LOG_MARK_MAX])
 {
+    return log_mark_format_crc(m, crc64(0, bytes, m->bytes), text);
+}
+
+size_t log_mark_format_crc(const struct log_mark_line *m, uint64_t crc, char text[LOG_MARK_MAX])
+{
     int n = snprintf(text, LOG_MARK_MAX, LOG_MARK_WORD "lsn=%" PRIu64 " time=%" PRIu64 " bytes=%" PRIu64 " crc=", m->lsn, m->time_ms, m->bytes);
-    uint64_t crc = crc64(crc64(0, bytes, m->bytes), text, (size_t)n);
+    crc = crc64(crc, text, (size_t)n);
     n += snprintf(text + n, LOG_MARK_MAX - (size_t)n, "%016" PRIx64 "\r\n", crc);
     return (size_t)n;
 }

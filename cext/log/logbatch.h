@@ -53,7 +53,9 @@ bool log_batch_end(struct log_batch *b);
 struct log_mark_line {
     uint64_t lsn, time_ms, bytes;
 };
-/* The line behind `bytes`; its length. */
+/* The line behind bytes of this CRC-64; its length. */
+size_t log_mark_format_crc(const struct log_mark_line *m, uint64_t crc, char text[LOG_MARK_MAX]);
+/* The line behind `bytes`. */
 size_t log_mark_format(const struct log_mark_line *m, const uint8_t *bytes, char text[LOG_MARK_MAX]);
 void log_batch_free(struct log_batch *b);
 

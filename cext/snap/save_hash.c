@@ -9,6 +9,7 @@
 #include "ds/listpack.h"
 #include "snap/mem_walk.h"
 #include "snap/rdb_save.h"
+#include "snap/value_walk.h"
 #include "types/hash.h"
 
 struct saving {
@@ -97,37 +98,13 @@ static void save_pack(struct rdb_out *o, const struct hash_pack *pack, uint32_t 
 
 /* ---- tables ---- */
 
-struct item {
-    struct slice field, value;
-    int64_t expire_ms; /* -1 = none */
-    size_t bytes;      /* of the whole item */
-};
-
-/* The parts of an item (types/hash.h); the texts lie in the same view when it is long enough. */
-static void take_apart(const uint8_t *item, struct item *x)
-{
-    const uint8_t *p = item;
-    uint8_t flags = *p++;
-    x->field.n = flags & HASH_ITEM_LONG_FIELD ? le_load32(p) : *p;
-    p += flags & HASH_ITEM_LONG_FIELD ? 4 : 1;
-    x->value.n = flags & HASH_ITEM_LONG_VALUE ? le_load32(p) : *p;
-    p += flags & HASH_ITEM_LONG_VALUE ? 4 : 1;
-    x->expire_ms = flags & HASH_ITEM_EXPIRES ? (int64_t)le_load64(p) : -1;
-    p += flags & HASH_ITEM_EXPIRES ? 8 : 0;
-    x->field.p = p;
-    x->value.p = p + x->field.n;
-    x->bytes = (size_t)(x->value.p - item) + x->value.n;
-}
-
-#define ITEM_GUESS 64u /* most items are smaller; the fixed part always is */
-
 static void save_item(shm_off item, void *arg)
 {
     struct saving *s = arg;
     struct scratch_mark mark = scratch_mark();
-    struct item x;
-    take_apart(mem_view_upto(s->r, item, ITEM_GUESS), &x);
-    if (x.bytes > ITEM_GUESS) take_apart(mem_view(s->r, item, x.bytes), &x);
+    struct hash_item_view x;
+    hash_item_take_apart(mem_view_upto(s->r, item, HASH_ITEM_GUESS), &x);
+    if (x.bytes > HASH_ITEM_GUESS) hash_item_take_apart(mem_view(s->r, item, x.bytes), &x);
     if (s->earliest) rdb_put_len(s->o, x.expire_ms < 0 ? 0 : (uint64_t)(x.expire_ms - s->earliest) + 1);
     rdb_put_string(s->o, x.field.p, x.field.n);
     rdb_put_string(s->o, x.value.p, x.value.n);

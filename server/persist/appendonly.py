@@ -194,10 +194,6 @@ class AppendOnly:
     def _begin(self) -> _Rewrite:
         engine.set_word("save_cancel", 0)
         starting = engine.word("log_state") != LOG_ON or engine.word("log_failed") != 0
-        if not self.config["aof-use-rdb-preamble"]:
-            if not starting:
-                raise EngineError("Rewriting with aof-use-rdb-preamble no is not supported: set it to yes")
-            log.notice("The base of the append only file is written as RDB although aof-use-rdb-preamble is no")
         manifest = self.folder.read() or Manifest()
         incr = self.folder.create_incr(max(manifest.last_incr, engine.log_position().file) + 1)
         log.notice(f"Creating AOF incr file {incr.name} on background rewrite")
@@ -218,7 +214,7 @@ class AppendOnly:
 
     def _finish(self, running: _Rewrite) -> None:
         manifest = self.folder.read() or Manifest()
-        base = self.folder.base(manifest.last_base + 1, True)
+        base = self.folder.base(manifest.last_base + 1, self.config["aof-use-rdb-preamble"])
         self._write_base(base, begun=True)
         self._wait_for_switch(running.incr)
         if running.starting and running.incr not in manifest.incrs:
@@ -253,7 +249,8 @@ class AppendOnly:
                 engine.snapshot_begin(self.config["snapshot-preimage-memory"], self.config["dir"])
             if base.name.endswith(".rdb"):
                 engine.rdb_save(fd, AOF_BASE | CHECKSUM | (COMPRESS if self.config["rdbcompression"] else 0))
-            # else it is the base of an empty dataset (a start): no commands
+            else:
+                engine.resp_base_save(fd)
             self.state.aof_cow_bytes = engine.snapshot().preimage_bytes
             engine.snapshot_end()
             os.fsync(fd)
@@ -310,7 +307,7 @@ class AppendOnly:
             return False
         if engine.word("log_failed") or engine.word("log_state") == LOG_STARTING:
             return True
-        return engine.word("log_state") == LOG_ON and self.config["aof-use-rdb-preamble"] and self._grown()
+        return engine.word("log_state") == LOG_ON and self._grown()
 
     def _grown(self) -> bool:
         percentage = self.config["auto-aof-rewrite-percentage"]

@@ -6,7 +6,9 @@
 #include "rnd.h"
 #include "segment_fixture.h"
 #include "snap/rdb_load.h"
+#include "log/logscan.h"
 #include "snap/rdb_save.h"
+#include "snap/resp_base.h"
 
 static int segment;
 
@@ -36,6 +38,29 @@ static struct payload save(const struct key *k, struct mem_reader *r)
     struct payload x = {rdb_type_of(r, view), copy_exactly(o.buf, o.len), o.len};
     scratch_reset();
     return x;
+}
+
+/* The commands of a RESP base: read either way they are the same, and whole. */
+static void check_commands(const struct key *k)
+{
+    struct payload x[2];
+    for (int i = 0; i < 2; i++) {
+        struct mem_reader *r = i ? &copying : &mem_live;
+        struct rdb_out o;
+        rdb_out_collect(&o);
+        resp_base_key(&o, r, mem_view_entry(r, shm_offset(ks_peek(k))));
+        CHECK(!rdb_failed(&o));
+        x[i] = (struct payload){0, copy_exactly(o.buf, o.len), o.len};
+        scratch_reset();
+    }
+    CHECK(x[0].n == x[1].n && !memcmp(x[0].p, x[1].p, x[0].n));
+    struct logscan s = {.p = x[0].p, .n = x[0].n};
+    enum logscan_result result;
+    uint64_t commands = 0;
+    for (; (result = logscan_next(&s)) == LOGSCAN_COMMAND; commands++) CHECK(s.argc <= 2 + 2 * RESP_BASE_ITEMS);
+    CHECK(result == LOGSCAN_END && commands > 0);
+    logscan_free(&s);
+    free(x[0].p), free(x[1].p);
 }
 
 static enum rdb_result load(const struct key *k, const struct payload *x)
@@ -160,6 +185,7 @@ static void round_trips(void)
             CHECK_EQ(load(&a, &first), RDB_LOADED);
             struct payload one = save(&a, &mem_live), copied = save(&a, &copying);
             CHECK(same(&one, &copied));
+            check_commands(&a);
             CHECK_EQ(load(&b, &one), RDB_LOADED);
             struct payload two = save(&b, &copying);
             if (entry_enc(ks_peek(&b)) != ENC_HASHTABLE) CHECK(same(&one, &two)); /* a table's order is its history's */
@@ -183,6 +209,7 @@ static void strings(void)
         ks_set_bytes(t, &a, (struct slice){text, sizes[i / 2]}, TTL_CLEAR);
         txn_commit(t);
         struct payload one = save(&a, &copying);
+        check_commands(&a);
         CHECK_EQ(load(&b, &one), RDB_LOADED);
         struct slice s = entry_bytes(ks_peek(&b));
         CHECK(s.n == sizes[i / 2] && !memcmp(s.p, text, s.n));

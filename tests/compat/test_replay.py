@@ -1,7 +1,7 @@
 """The append-only file of random commands gives the same dataset again: to Shoal (DEBUG LOADAOF) and to redis-server.
 
 What is logged are effects (SPOP as SREM, EXPIRE as PEXPIREAT ...), so this finds a command whose record does something else than the
-command did. In some examples the file is rewritten while the commands go on. Datasets are compared by DEBUG DIGEST.
+command did. In some examples the file is rewritten while the commands go on, with a base in RDB or in commands. Datasets are compared by DEBUG DIGEST.
 SHOAL_REPLAY_EXAMPLES sets how many examples are run.
 """
 
@@ -77,15 +77,17 @@ def wait_for_rewrite(wire: Wire) -> None:
 
 
 @settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-@given(plan=plans, rewrite_at=st.one_of(st.none(), st.integers(0, 100)))
+@given(plan=plans, rewrite_at=st.one_of(st.none(), st.integers(0, 100)), preamble=st.booleans())
 def test_what_is_logged_gives_the_same_dataset(
-    logging_server: servers.Server, tmp_path_factory: pytest.TempPathFactory, plan: list[Command], rewrite_at: int | None
+    logging_server: servers.Server, tmp_path_factory: pytest.TempPathFactory, plan: list[Command], rewrite_at: int | None,
+    preamble: bool,
 ) -> None:
     path = servers.redis_server()
     if path is None:
         pytest.skip("no redis-server to compare with")
     with Wire(logging_server.port, timeout=30) as wire, Wire(logging_server.port, timeout=30) as other:
         assert other("FLUSHALL") == "OK"
+        assert other("CONFIG", "SET", "aof-use-rdb-preamble", "yes" if preamble else "no") == "OK"
         for i, command in enumerate(plan):
             if i == rewrite_at:
                 assert not isinstance(other("BGREWRITEAOF"), Error)

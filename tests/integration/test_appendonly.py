@@ -94,6 +94,66 @@ def test_files_go_both_ways(start_server: StartServer, start_redis: object, rewr
     assert digest(again.client()) == want
 
 
+def commands_of(path: Path) -> list[list[bytes]]:
+    """What an AOF of commands holds; annotations are passed over."""
+    found, data = [], path.read_bytes()
+    at = 0
+    while at < len(data):
+        end = data.index(b"\n", at)
+        line, at = data[at : end - 1], end + 1
+        if line.startswith(b"#"):
+            continue
+        assert line.startswith(b"*"), line
+        words = []
+        for _ in range(int(line[1:])):
+            end = data.index(b"\n", at)
+            size = int(data[at + 1 : end - 1])
+            words.append(data[end + 1 : end + 1 + size])
+            at = end + 1 + size + 2
+        found.append(words)
+    return found
+
+
+def test_a_base_in_commands(start_server: StartServer) -> None:
+    server = start_server(*ON, "--aof-use-rdb-preamble", "no", "--aof-timestamp-enabled", "yes")
+    client = server.client()
+    assert (server.folder / "appendonlydir" / "appendonly.aof.1.base.aof").exists()
+    fill(client)
+    client.rpush("long", "x" * 300000, b"\r\n", "")
+    client.hset("times", mapping={"keeps": 1, "goes": 2})
+    client.execute_command("HPEXPIREAT", "times", 4000000000000, "FIELDS", 1, "goes")
+    for i in range(150):
+        client.xadd("stream", {"n": i} if i % 3 else {"n": i, "three": "yes"})
+    client.xtrim("stream", maxlen=120)
+    client.xgroup_create("stream", "group", 0)
+    client.xreadgroup("group", "alice", {"stream": ">"}, count=7)
+    client.xgroup_createconsumer("stream", "group", "bob")
+    client.xgroup_create("empty", "group", 0, mkstream=True)
+    client.expireat("zset", 4000000000)
+    client.bgrewriteaof()
+    rewritten(client)
+    base = server.folder / "appendonlydir" / "appendonly.aof.2.base.aof"
+    assert {p.name for p in base.parent.glob("*.base.*")} == {base.name}
+    assert base.read_bytes().startswith(b"#TS:") and base.read_bytes().splitlines()[-1].startswith(b"#BATCH lsn=")
+    sizes = {words[0]: 0 for words in commands_of(base)}
+    for words in commands_of(base):
+        sizes[words[0]] = max(sizes[words[0]], len(words))
+    assert sizes[b"RPUSH"] == sizes[b"SADD"] == 66 and sizes[b"HSET"] == sizes[b"ZADD"] == 130
+    if shutil.which("redis-check-aof"):
+        subprocess.run(["redis-check-aof", str(base.with_name("appendonly.aof.manifest"))], check=True, capture_output=True)
+
+    def state() -> list[object]:
+        pending = [(p["message_id"], p["times_delivered"]) for p in client.xpending_range("stream", "group", "-", "+", 20, "alice")]
+        assert len(pending) == 7
+        names = [c["name"] for c in client.xinfo_consumers("stream", "group")]
+        times = [client.execute_command("HPEXPIRETIME", "times", "FIELDS", 2, "keeps", "goes"), client.expiretime("zset"), client.ttl("ttl") > 9000]
+        return [digest(client), pending, names, times, client.xinfo_groups("stream"), client.xinfo_stream("empty")]
+
+    want = state()
+    assert client.execute_command("DEBUG", "LOADAOF")
+    assert state() == want
+
+
 def incr_file(server: ShoalServer) -> Path:
     return max(server.folder.glob("appendonlydir/*.incr.aof"))
 
