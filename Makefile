@@ -25,7 +25,7 @@ TESTS ?= tests
 PYTEST_ARGS ?= -q
 export SHOAL_TEST_WORKERS ?= 2
 
-.PHONY: help run build test test-c test-py test-touch test-tools lint typecheck loadtest loadtest-ui compare clean distclean conf
+.PHONY: help run build powercuts test test-c test-py test-touch test-tools lint typecheck loadtest loadtest-ui compare clean distclean conf
 .DELETE_ON_ERROR:
 
 help:
@@ -36,6 +36,7 @@ help:
 	@echo 'make lint         ruff, mypy, C warnings as errors'
 	@echo 'make loadtest     locust, headless, with a report   make loadtest-ui   its web page'
 	@echo 'make compare      side by side with other servers, by loadtest/compare (COMPARE_ARGS=...)'
+	@echo 'make powercuts    600 power cuts for each policy of appendfsync'
 	@echo 'make conf         write shoal.conf from the settings'
 	@echo 'make clean        what was built         make distclean  also the virtual environment'
 
@@ -112,6 +113,11 @@ test-touch: test-tools
 	@EXTRA=-DSHOAL_CHECK_TOUCH $(MAKE) --no-print-directory build
 	@SHOAL_TEST_WORKERS=1 $(PY) -m pytest $(PYTEST_ARGS) tests/commands tests/compat; status=$$?; \
 	 $(MAKE) --no-print-directory build; exit $$status
+
+# Many power cuts from traced writes (make test looks at a few): IMAGES for each policy.
+IMAGES ?= 600
+powercuts: test-tools build
+	@SHOAL_POWER_CUTS=$(IMAGES) SHOAL_POWER_CUT_SECONDS=6 $(PY) -m pytest -s -q tests/crash/test_power_cut.py
 
 lint: test-tools typecheck
 	@$(BIN)/ruff check -q .

@@ -78,7 +78,9 @@ static void put(struct log_batch *b, const void *p, size_t n)
 
 static void put_select(struct log_batch *b, uint32_t db)
 {
+    static const char ours[] = "#BATCH\r\n";
     char digits[16], text[64];
+    if (!b->len) put(b, ours, sizeof ours - 1);
     int n = snprintf(digits, sizeof digits, "%" PRIu32, db);
     put(b, text, (size_t)snprintf(text, sizeof text, "*2\r\n$6\r\nSELECT\r\n$%d\r\n%s\r\n", n, digits));
     b->db = db;
@@ -118,7 +120,7 @@ bool log_batch_add(struct log_batch *b, const struct log_record *r)
 bool log_batch_end(struct log_batch *b)
 {
     char text[LOG_MARK_MAX];
-    struct log_mark_line m = {b->lsn, b->time_ms, b->len};
+    struct log_mark_line m = {b->lsn, b->time_ms, b->len, b->synced};
     size_t n = log_mark_format(&m, b->buf, text);
     if (!room(b, n)) return false;
     put(b, text, n);
@@ -132,7 +134,8 @@ size_t log_mark_format(const struct log_mark_line *m, const uint8_t *bytes, char
 
 size_t log_mark_format_crc(const struct log_mark_line *m, uint64_t crc, char text[LOG_MARK_MAX])
 {
-    int n = snprintf(text, LOG_MARK_MAX, LOG_MARK_WORD "lsn=%" PRIu64 " time=%" PRIu64 " bytes=%" PRIu64 " crc=", m->lsn, m->time_ms, m->bytes);
+    int n = snprintf(text, LOG_MARK_MAX, LOG_MARK_WORD "lsn=%" PRIu64 " time=%" PRIu64 " bytes=%" PRIu64 " synced=%" PRIu64 " crc=", m->lsn,
+                     m->time_ms, m->bytes, m->synced);
     crc = crc64(crc, text, (size_t)n);
     n += snprintf(text + n, LOG_MARK_MAX - (size_t)n, "%016" PRIx64 "\r\n", crc);
     return (size_t)n;

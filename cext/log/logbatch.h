@@ -6,8 +6,11 @@
  * Batch: what one write() takes. SELECT when the database changes, MULTI and EXEC around a record of several commands, the commands, a
  * `#TS:` line (seconds) when aof-timestamp-enabled asks for it, and at the end one line of ours, which Redis skips as it skips every
  * line that begins with '#':
- *     #BATCH lsn=<last LSN> time=<its commit in ms> bytes=<bytes since the line before, or the file's start> crc=<CRC-64 of them and of
- *     this line up to here, hex>\r\n
+ *     #BATCH lsn=<last LSN> time=<its commit in ms> bytes=<bytes since the line before, or the file's start> synced=<bytes of this file
+ *     that were known to be forced to the disk when the line was written> crc=<CRC-64 of those bytes and of this line up to here, hex>\r\n
+ * Every file of ours begins with such a line of no bytes, forced to the disk before anything else is written, and after a clean stop it ends
+ * with one. redis-server, when it goes on in a
+ * file of ours, begins with SELECT; a batch of ours that would begin so has the line "#BATCH\r\n" before it.
  *
  * Private memory of the log writer; it reads the rings and changes nothing there. Death: nothing is lost, the heir starts anew from the mark
  * in the header.
@@ -40,6 +43,7 @@ struct log_batch {
     uint64_t db;        /* selected after it; the caller sets it to LOG_DB_NONE at the start of a file */
     uint64_t lsn, time_ms; /* of its last record */
     uint64_t second;    /* of the last #TS: line */
+    uint64_t synced;    /* for its line; the caller sets it */
     uint32_t records;
     bool timestamps;
 };
@@ -51,7 +55,7 @@ bool log_batch_add(struct log_batch *b, const struct log_record *r);
 bool log_batch_end(struct log_batch *b);
 #define LOG_MARK_MAX 160 /* bytes of that line at most */
 struct log_mark_line {
-    uint64_t lsn, time_ms, bytes;
+    uint64_t lsn, time_ms, bytes, synced;
 };
 /* The line behind bytes of this CRC-64; its length. */
 size_t log_mark_format_crc(const struct log_mark_line *m, uint64_t crc, char text[LOG_MARK_MAX]);

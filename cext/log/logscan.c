@@ -27,7 +27,8 @@ static bool mark_fits(const struct logscan *s, size_t at, size_t end, struct log
     if (n >= sizeof text) return false;
     memcpy(text, s->p + at, n);
     text[n] = 0;
-    if (sscanf(text, LOG_MARK_WORD "lsn=%" SCNu64 " time=%" SCNu64 " bytes=%" SCNu64, &m->lsn, &m->time_ms, &m->bytes) != 3) return false;
+    if (sscanf(text, LOG_MARK_WORD "lsn=%" SCNu64 " time=%" SCNu64 " bytes=%" SCNu64 " synced=%" SCNu64, &m->lsn, &m->time_ms, &m->bytes, &m->synced) != 4)
+        return false;
     return m->bytes <= at && log_mark_format(m, s->p + at - m->bytes, want) == n && memcmp(text, want, n) == 0;
 }
 
@@ -37,6 +38,15 @@ static bool starts_with(const struct logscan *s, size_t at, const char *word)
     return s->n - at >= n && memcmp(s->p + at, word, n) == 0;
 }
 
+/* How redis-server begins when it goes on in a file of ours; a batch of ours never begins so. */
+#define SELECT_HEAD "*2\r\n$6\r\nSELECT\r\n"
+
+/* What stands behind the last line of ours was written by somebody else. */
+static bool foreign(const struct logscan *s) { return !s->batches || starts_with(s, s->batch, SELECT_HEAD); }
+
+/* A batch of ours of so many bytes ends at s->at: is what lies between it and the last line of ours somebody else's? */
+static bool foreign_before(const struct logscan *s, uint64_t bytes) { return bytes < s->at - s->batch && foreign(s); }
+
 /* A line that begins with '#'. */
 static enum logscan_result pass_line(struct logscan *s)
 {
@@ -44,12 +54,12 @@ static enum logscan_result pass_line(struct logscan *s)
     struct log_mark_line m;
     if (end == s->n) return s->n - s->at < LINE_MAX_BYTES ? LOGSCAN_SHORT : LOGSCAN_WRONG;
     if (starts_with(s, s->at, LOG_MARK_WORD)) {
-        if (!mark_fits(s, s->at, end, &m) || m.bytes != s->at - s->batch) return LOGSCAN_WRONG;
+        if (!mark_fits(s, s->at, end, &m) || (m.bytes != s->at - s->batch && !foreign_before(s, m.bytes))) return LOGSCAN_WRONG;
         s->lsn = m.lsn;
-        s->time_ms = m.time_ms;
+        if (m.bytes) s->time_ms = m.time_ms;
         s->batch = end + 1;
         s->batches = true;
-        if (!s->first_ms) s->first_ms = m.time_ms;
+        if (!s->first_ms) s->first_ms = s->time_ms;
     } else if (starts_with(s, s->at, "#TS:")) {
         s->second = strtoull((const char *)s->p + s->at + 4, NULL, 10); /* ends at the line's end at the latest */
         s->second_at = s->at;
@@ -128,8 +138,9 @@ void logscan_free(struct logscan *s)
 
 static bool is_word(struct slice a, const char *word) { return a.n == strlen(word) && strncasecmp((const char *)a.p, word, a.n) == 0; }
 
-/* Is there, behind the last good batch, another one that fits its own bytes? Then what is wrong in between was once whole. */
-static bool whole_batch_behind(const struct logscan *s)
+/* Is there, behind the last good batch, another one that fits its own bytes and knows that what lies there was forced to the disk? Then what
+ * is wrong was once whole. */
+static bool was_whole_once(const struct logscan *s)
 {
     static const char word[] = "\n" LOG_MARK_WORD;
     const uint8_t *from = s->p + s->batch;
@@ -139,27 +150,9 @@ static bool whole_batch_behind(const struct logscan *s)
         struct log_mark_line m;
         left -= (size_t)(hit + 1 - from);
         from = hit + 1;
-        if (end < s->n && mark_fits(s, line, end, &m) && line - m.bytes >= s->batch) return true;
+        if (end < s->n && mark_fits(s, line, end, &m) && line - m.bytes >= s->batch && m.synced > s->batch) return true;
     }
     return false;
-}
-
-/* Ours and nobody else's: everything is in batches, so an end that is none was never acknowledged. */
-static bool judge_wrong(const struct logscan *s, bool ours, struct logscan_report *out)
-{
-    if (!ours || whole_batch_behind(s)) return false;
-    out->good = s->batch;
-    return true;
-}
-
-/* How redis-server begins when it goes on in a file of ours. An end without a batch line that begins otherwise is a batch of ours of which
- * any part may be missing, so nothing of it is believed. */
-#define SELECT_HEAD "*2\r\n$6\r\nSELECT\r\n"
-
-static bool has_batches(const uint8_t *p, size_t from, size_t n)
-{
-    static const char word[] = "\n" LOG_MARK_WORD;
-    return memmem(p + from, n - from, word, sizeof word - 1) != NULL;
 }
 
 /* The last moment that everything read so far tells of. */
@@ -168,19 +161,30 @@ static uint64_t covered_ms(const struct logscan *s)
     return s->second && s->second_at >= s->batch ? s->second * 1000 + 999 : s->time_ms;
 }
 
-/* What stands at s->at is no command: is it a torn end, or damage? */
-static enum logscan_verdict judge_stop(const struct logscan *s, bool is_short, bool ours, struct logscan_report *out)
+/* A length that was written to the disk without its bytes. */
+static bool only_zeroes(const struct logscan *s)
+{
+    for (size_t i = s->at; i < s->n; i++)
+        if (s->p[i]) return false;
+    return true;
+}
+
+/* The file does not end as it should, at s->at: what is to be thought of it. `whole` tells of what stands up to the last line of ours. */
+static enum logscan_verdict judge_end(const struct logscan *s, enum logscan_result r, const struct logscan_report *whole, struct logscan_report *out)
 {
     out->at = s->at;
-    if (!is_short) {
-        out->why = s->p[s->at] == '#' ? "the checksum of the batch before it does not fit" : "no command begins there";
-        return judge_wrong(s, ours, out) ? LOGSCAN_TORN : LOGSCAN_BAD;
-    }
-    out->why = "it ends within a command";
-    if (s->batches && !starts_with(s, s->batch, SELECT_HEAD)) out->good = s->batch;
-    if (!whole_batch_behind(s)) return LOGSCAN_TORN;
-    out->why = "a length there is damaged"; /* it swallows what comes behind it */
-    return LOGSCAN_BAD;
+    out->why = r != LOGSCAN_WRONG   ? "a length there is damaged" /* it swallows what comes behind it */
+               : s->p[s->at] == '#' ? "the checksum of the batch before it does not fit"
+                                    : "no command begins there";
+    if (r != LOGSCAN_END && was_whole_once(s)) return LOGSCAN_BAD;
+    if (r == LOGSCAN_WRONG && foreign(s) && !only_zeroes(s)) return LOGSCAN_BAD;
+    if (!foreign(s)) *out = *whole; /* any part of a batch may be missing, also in its middle: nothing of it is believed */
+    out->at = s->at;
+    out->why = !foreign(s)          ? "it ends within a batch"
+               : r == LOGSCAN_WRONG ? "it ends with zeroes"
+               : r == LOGSCAN_SHORT ? "it ends within a command"
+                                    : "it ends within a MULTI";
+    return LOGSCAN_TORN;
 }
 
 enum logscan_verdict logscan_check(const uint8_t *p, size_t from, size_t n, uint64_t until_ms, struct logscan_report *out)
@@ -223,14 +227,10 @@ enum logscan_verdict logscan_check(const uint8_t *p, size_t from, size_t n, uint
         *out = late || !by_second.cut ? whole : by_second;
         out->cut = true;
         out->at = out->good;
-    } else if (r == LOGSCAN_WRONG || r == LOGSCAN_SHORT) {
-        verdict = judge_stop(&s, r == LOGSCAN_SHORT, s.batches || has_batches(p, from, n), out);
+    } else if (r != LOGSCAN_END || multi != SIZE_MAX || (s.at != s.batch && !foreign(&s))) {
+        verdict = judge_end(&s, r, &whole, out);
     } else {
         out->at = n;
-        if (multi != SIZE_MAX) {
-            verdict = LOGSCAN_TORN;
-            out->why = "it ends within a MULTI";
-        }
     }
     out->first_ms = s.first_ms;
     logscan_free(&s);

@@ -7,7 +7,10 @@
  *   LOGSCAN_TORN    the end is missing: half a command, half a MULTI, a last batch of ours that did not reach the disk whole. `good` bytes
  *                   are fine; what lies behind was never acknowledged, and goes as a whole (a MULTI from its first command on)
  *   LOGSCAN_BAD     something else stands at `at`: the file was damaged, or is no AOF
- * A batch of ours that does not fit is a torn end only if no batch line that fits its own bytes comes behind it.
+ * Without a line of ours everything whole is believed, as Redis does; behind one, nothing that has no line of ours after it, unless redis-server
+ * has written it, which begins with SELECT.
+ * A batch of ours that does not fit is a torn end unless a batch line behind it, which fits its own bytes, says that it was forced to the disk
+ * then: what was not may be gone after a power cut although something behind it is there.
  *
  * Pure: private memory, nothing shared, nothing fails but by its result.
  */

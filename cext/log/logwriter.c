@@ -21,7 +21,8 @@
 #define NAP_MS_BUSY 5   /* else we look by ourselves */
 #define NAP_MS_IDLE 25
 #define IDLE_ROUNDS 100u
-#define SYNC_EVERY_US 1000000
+#define SYNC_EVERY_US 800000 /* everysec: with a batch on its way and an fdatasync of 0.2 s nothing older than a second is lost */
+#define SYNC_NO_EVERY_US 30000000 /* no: only so that damage in an old part of the file can be told from what a power cut left */
 #define LINGER_FROM_US 500   /* an fdatasync that takes less is not worth waiting for company */
 #define LINGER_MOST_US 2000
 
@@ -31,6 +32,7 @@ static struct {
     char folder[PATH_MAX], name[256];
     int fd; /* of `file`; -1 = none */
     uint64_t file, bytes;
+    uint64_t synced; /* bytes of the file that are known to be forced to the disk */
     struct log_merge merge;
     struct log_batch batch;
     int64_t synced_us; /* monotonic: when the last fdatasync was begun */
@@ -152,7 +154,8 @@ static struct {
     pthread_cond_t changed;
     bool started, busy, stop;
     int fd, error;
-    uint64_t lsn;
+    uint64_t lsn, bytes; /* up to where it forces */
+    uint64_t synced;     /* bytes that it has forced */
 } helper = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static void *helper_main(void *unused)
@@ -164,15 +167,16 @@ static void *helper_main(void *unused)
             continue;
         }
         int fd = helper.fd;
-        uint64_t lsn = helper.lsn;
+        uint64_t lsn = helper.lsn, bytes = helper.bytes;
         pthread_mutex_unlock(&helper.lock);
         int error = fdatasync(fd) ? errno : 0;
         atomic_fetch_add(&head()->log_syncs, 1);
         pthread_mutex_lock(&helper.lock);
         if (error)
             helper.error = error;
-        else if (counts())
-            publish_synced(lsn);
+        else
+            helper.synced = bytes;
+        if (!error && counts()) publish_synced(lsn);
         helper.busy = false;
         pthread_cond_broadcast(&helper.changed);
     }
@@ -187,12 +191,13 @@ static int helper_rest(void)
     while (helper.busy) pthread_cond_wait(&helper.changed, &helper.lock);
     int error = helper.error;
     helper.error = 0;
+    helper.synced = 0; /* the caller forces the rest, or goes to another file */
     pthread_mutex_unlock(&helper.lock);
     return error;
 }
 
 /* Asks it to work; false: it still does. */
-static bool helper_ask(int fd, uint64_t lsn)
+static bool helper_ask(int fd, uint64_t lsn, uint64_t bytes)
 {
     if (!helper.started) helper.started = pthread_create(&helper.thread, NULL, helper_main, NULL) == 0;
     if (!helper.started) return false;
@@ -201,6 +206,7 @@ static bool helper_ask(int fd, uint64_t lsn)
     if (idle) {
         helper.fd = fd;
         helper.lsn = lsn;
+        helper.bytes = bytes;
         helper.busy = true;
         pthread_cond_broadcast(&helper.changed);
     }
@@ -213,6 +219,7 @@ static int helper_error(void)
     pthread_mutex_lock(&helper.lock);
     int error = helper.busy ? 0 : helper.error;
     if (error) helper.error = 0;
+    w.synced = MAX(w.synced, helper.synced);
     pthread_mutex_unlock(&helper.lock);
     return error;
 }
@@ -227,6 +234,33 @@ static void file_close(void)
     w.file = 0;
 }
 
+static bool write_all(const uint8_t *p, size_t n)
+{
+    while (n) {
+        ssize_t done = write(w.fd, p, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done <= 0) return false;
+        p += done;
+        n -= (size_t)done;
+    }
+    return true;
+}
+
+/* A line of no bytes: with it a file of ours begins, and it ends with one after a clean stop, which tells that all of it was on the disk. */
+static bool file_line(struct log_mark m)
+{
+    char text[LOG_MARK_MAX];
+    const struct log_mark_line line = {.lsn = m.lsn, .synced = w.synced}; /* no time: records to come may be older */
+    size_t n = log_mark_format(&line, NULL, text);
+    if (!write_all((const uint8_t *)text, n)) {
+        fail("Can't write to", errno);
+        return false;
+    }
+    m.bytes = w.bytes = m.bytes + n;
+    mark_set(m);
+    return true;
+}
+
 /* Opens the mark's file where the mark says it ends. */
 static void file_open(struct log_mark m)
 {
@@ -235,6 +269,7 @@ static void file_open(struct log_mark m)
     file_close();
     w.file = m.file;
     w.bytes = m.bytes;
+    w.synced = 0;
     w.batch.db = m.db;
     w.batch.second = 0;
     snprintf(path, sizeof path, "%s/%s.%" PRIu64 ".incr.aof", w.folder, w.name, m.file);
@@ -246,6 +281,10 @@ static void file_open(struct log_mark m)
         fail("Bytes that were written are gone from", errno);
     } else if (((uint64_t)st.st_size > m.bytes && ftruncate(w.fd, (off_t)m.bytes)) || lseek(w.fd, (off_t)m.bytes, SEEK_SET) < 0) {
         fail("Can't cut", errno);
+    } else if ((m.bytes || file_line(m)) && fdatasync(w.fd)) {
+        fail("Can't force to the disk", errno);
+    } else {
+        w.synced = w.bytes;
     }
 }
 
@@ -262,19 +301,8 @@ static bool file_sync(void)
         fail("Can't force to the disk", error);
         return false;
     }
+    w.synced = w.bytes;
     if (counts()) publish_synced(m.lsn);
-    return true;
-}
-
-static bool write_all(const uint8_t *p, size_t n)
-{
-    while (n) {
-        ssize_t done = write(w.fd, p, n);
-        if (done < 0 && errno == EINTR) continue;
-        if (done <= 0) return false;
-        p += done;
-        n -= (size_t)done;
-    }
     return true;
 }
 
@@ -329,6 +357,7 @@ static void linger(void)
 
 static void write_batch(void)
 {
+    w.batch.synced = w.synced;
     if (!log_batch_end(&w.batch)) {
         fail("No memory to write", ENOMEM);
         return;
@@ -368,7 +397,7 @@ static void try_switch(void)
     if (m.file != file) {
         bool drop = failed() || !m.file;
         if (drop ? !log_merge_skip(&w.merge, lsn) : w.merge.next <= lsn) return;
-        if (!drop && setting(SET_appendfsync) != FSYNC_NO && !file_sync()) return;
+        if (!drop && !file_sync()) return; /* with any policy: a file is loaded only if those before it are whole */
         m = (struct log_mark){lsn, file, 0, LOG_DB_NONE};
         mark_set(m);
         consume();
@@ -434,10 +463,10 @@ static void sync_now_and_then(void)
     if (failed() || w.fd < 0) return;
     struct log_mark m = logwriter_mark();
     int64_t policy = setting(SET_appendfsync), now = clock_mono_us();
-    if (policy == FSYNC_NO || syncs_held() || atomic_load_explicit(&head()->synced_lsn, memory_order_relaxed) >= m.lsn) return;
+    if (syncs_held() || atomic_load_explicit(&head()->synced_lsn, memory_order_relaxed) >= m.lsn) return;
     if (policy == FSYNC_ALWAYS) {
         if (file_sync() && counts()) publish_durable(m.lsn);
-    } else if (now - w.synced_us >= SYNC_EVERY_US && helper_ask(w.fd, m.lsn)) {
+    } else if (now - w.synced_us >= (policy == FSYNC_NO ? SYNC_NO_EVERY_US : SYNC_EVERY_US) && helper_ask(w.fd, m.lsn, w.bytes)) {
         w.synced_us = now;
     }
 }
@@ -517,6 +546,8 @@ void logwriter_end(void)
         pthread_join(helper.thread, NULL);
         helper.started = helper.stop = helper.busy = false;
     }
+    struct log_mark m = logwriter_mark();
+    if (w.fd >= 0 && !failed() && m.file == w.file && m.bytes == w.bytes && w.synced == w.bytes) file_line(m);
     if (w.fd >= 0) close(w.fd);
     w.fd = -1;
     w.file = 0;

@@ -6,11 +6,11 @@
  *   always     fdatasync after every write; durable_lsn = synced_lsn. After a slow one the next write waits a little for those whom it
  *              has released
  *   everysec   a helper thread does it, so writing never waits; durable_lsn follows the write
- *   no         the kernel does it when it likes
+ *   no         the kernel does it when it likes, and the helper twice a minute (logscan.h says what for)
  *
  * Files: <folder>/<name>.<sequence>.incr.aof. Who makes a base (the persistence process) creates and names the next one beforehand and, with
  * all stripes held at the cut, stores log_switch_lsn and then log_next_file: records up to that LSN end the current file, which is forced
- * to the disk; the next one begins behind it. log_next_file goes to 0 when that has happened.
+ * to the disk, whatever the policy; the next one begins behind it. log_next_file goes to 0 when that has happened.
  *
  * A write or fsync that fails: log_failed keeps its errno, write_error its bit 2 (writes get -MISCONF), nothing is written to that file any
  * more; the rings keep their records. A base of a later cut holds their effects: its switch drops them, and durable_lsn follows when the

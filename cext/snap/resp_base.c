@@ -55,13 +55,12 @@ static bool flush(struct rdb_out *o, size_t need)
     return true;
 }
 
-/* Between two commands: the line that vouches for what stands before it. */
+/* Between two commands: the line that vouches for what stands before it. It says that all of that is on the disk: nobody sees the file before. */
 static bool mark(struct saver *s)
 {
     char text[LOG_MARK_MAX];
     if (!flush(&s->out, 0)) return false;
-    if (!s->unmarked) return true;
-    struct log_mark_line m = {snapshot_info()->lsn, (uint64_t)snapshot_info()->cut_ms, s->unmarked};
+    struct log_mark_line m = {snapshot_info()->lsn, (uint64_t)snapshot_info()->cut_ms, s->unmarked, s->bytes};
     size_t n = log_mark_format_crc(&m, s->crc, text);
     s->crc = s->unmarked = 0;
     return write_all(s, (const uint8_t *)text, n);
@@ -106,7 +105,7 @@ static bool save(struct saver *s)
         char text[40];
         rdb_put_raw(&s->out, text, (size_t)snprintf(text, sizeof text, "#TS:%lld\r\n", (long long)(snapshot_info()->cut_ms / 1000)));
     }
-    return snapshot_walk(&v) && mark(s);
+    return snapshot_walk(&v) && mark(s) && mark(s); /* the second vouches for the first: the last commands of a base are never a torn end */
 }
 
 int resp_base_save(int fd, char *err, size_t errlen)

@@ -187,6 +187,7 @@ class LogFolder:
     def write(self, manifest: Manifest) -> None:
         """Replace it; what it names must be on the disk already. OSError."""
         os.makedirs(self.path, 0o755, exist_ok=True)
+        sync_folder(self.dir)  # else a power cut may take the folder with all that is in it
         temporary = os.path.join(self.path, f"temp-{self.name}.manifest")
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
         try:

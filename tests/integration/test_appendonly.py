@@ -271,7 +271,7 @@ def test_a_read_waits_for_what_it_tells_but_others_do_not(start_server: StartSer
     faults.write_text("")
 
 
-@pytest.mark.parametrize("fault", ["write_err=ENOSPC path=appendonlydir", "sync_err=EIO path=incr", "short=10 write_err=EIO path=incr"])
+@pytest.mark.parametrize("fault", ["write_err=ENOSPC path=appendonlydir", "sync_err=EIO path=incr", "short=10 path=incr"])
 def test_a_failing_disk_refuses_writes_and_heals(start_server: StartServer, faults: Path, fault: str) -> None:
     server = start_server(*ON, "--appendfsync", "always")
     client, other = server.client(), server.client(socket_timeout=30)
