@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -29,11 +28,6 @@ def free_port() -> int:
                 continue
             return int(s.getsockname()[1])
     raise RuntimeError("no free port")
-
-
-def redis_server() -> str | None:
-    """The path of a redis-server to compare with."""
-    return os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
 
 
 def shoal_server() -> list[str]:

@@ -22,6 +22,8 @@ from test_differential_list_hash import HASHES, LISTS
 from test_differential_sets import GEO_COMMANDS, OTHER_COMMANDS, SET_COMMANDS, ZSET_COMMANDS
 from wire import Error, Wire
 
+from tests.needs import redis_server
+
 EXAMPLES = int(os.environ.get("SHOAL_REPLAY_EXAMPLES", "12"))
 STREAMS = st.sampled_from([
     (b"XADD", b"x", b"*", b"f", b"v"), (b"XADD", b"x", b"MAXLEN", b"3", b"*", b"f", b"v", b"g", b"w"), (b"XADD", b"w", b"5-*", b"f", b"v"),
@@ -82,9 +84,7 @@ def test_what_is_logged_gives_the_same_dataset(
     logging_server: servers.Server, tmp_path_factory: pytest.TempPathFactory, plan: list[Command], rewrite_at: int | None,
     preamble: bool,
 ) -> None:
-    path = servers.redis_server()
-    if path is None:
-        pytest.skip("no redis-server to compare with")
+    path = redis_server()
     with Wire(logging_server.port, timeout=30) as wire, Wire(logging_server.port, timeout=30) as other:
         assert other("FLUSHALL") == "OK"
         assert other("CONFIG", "SET", "aof-use-rdb-preamble", "yes" if preamble else "no") == "OK"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ import pytest
 import redis
 
 from tests.conftest import ShoalServer, StartServer, free_port, wait_until
+from tests.needs import redis_server
 
 ON = ("--appendonly", "yes", "--save", "", "--enable-debug-command", "yes", "--keep-memory", "no")
-needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
 
 
 def fill(client: redis.Redis) -> None:
@@ -54,7 +53,7 @@ def start_redis(tmp_path: Path) -> Iterator[object]:
     def start(folder: Path) -> redis.Redis:
         port = free_port()
         options = ["--port", str(port), "--dir", str(folder), "--appendonly", "yes", "--save", "", "--enable-debug-command", "yes"]
-        running.append(subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL))
+        running.append(subprocess.Popen([redis_server(), *options], stdout=subprocess.DEVNULL))
         client = redis.Redis("127.0.0.1", port, decode_responses=True)
 
         def up() -> bool:
@@ -72,7 +71,6 @@ def start_redis(tmp_path: Path) -> Iterator[object]:
         p.wait()
 
 
-@needs_redis
 @pytest.mark.parametrize("rewrite", [False, True])
 def test_files_go_both_ways(start_server: StartServer, start_redis: object, rewrite: bool) -> None:
     shoal = start_server(*ON, "--aof-timestamp-enabled", "yes")
