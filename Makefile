@@ -63,10 +63,15 @@ $(VENV)/.headers: $(VENV)/.made
 # The editable install: entry points and dependencies. C and Python changes do not need it again.
 $(VENV)/.installed: pyproject.toml setup.py cext/build_engine.py $(VENV)/.headers
 	@echo 'shoal: installing into $(VENV)'
+	@$(MAKE) --no-print-directory -s editable
+	@touch $@
+
+# In a make of its own: what scripts/debian.sh has just unpacked is seen when the Makefile is read again.
+.PHONY: editable pytest
+editable:
 	@$(PIP) 'setuptools>=80' 'cffi>=1.16' wheel
 	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS)
 	@$(PIP) --no-build-isolation -e .
-	@touch $@
 
 build: $(VENV)/.installed
 	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS)
@@ -106,6 +111,9 @@ test-c:
 	@scripts/run_c_tests.sh $(C_ASAN)/tests
 
 test-py: test-tools build
+	@$(MAKE) --no-print-directory -s pytest
+
+pytest:
 	@$(PY) -m pytest $(PYTEST_ARGS) $(TESTS)
 
 # The command tests on a build in which a store to the arena that was not announced stops the worker (shm/guard.c).
