@@ -12,6 +12,7 @@
 #include "base/ticks.h"
 #include "cmd/blocking.h"
 #include "cmd/dispatch.h"
+#include "cmd/afterwards.h"
 #include "ds/htable.h"
 #include "keyspace/interest.h"
 #include "net/accept.h"
@@ -147,7 +148,7 @@ void engine_instance_end(int clean)
     WORD(serving, 1) WORD(clean, 1) WORD(generation, 0) WORD(clients_paused, 0) WORD(pause_until_ms, 0) WORD(started_ms, 0)           \
     WORD(created_ms, 0) WORD(lsn, 0) WORD(log_enabled, 0) WORD(cow_active, 0) WORD(arena_committed, 0) WORD(arena_size, 0)            \
     WORD(grow_failed, 0) WORD(pages_total, 0) WORD(pages_used, 0) WORD(pages_free, 0) WORD(next_client_id, 0) WORD(workers, 0)        \
-    WORD(databases, 0) WORD(clients_max, 0) WORD(write_error, 1) WORD(slow_first, 1) WORD(slow_next, 0) WORD(latency_next, 0)       \
+    WORD(databases, 0) WORD(clients_max, 0) WORD(write_error, 1) WORD(slow_first, 1) WORD(slow_next, 0)                            \
     WORD(durable_lsn, 0) WORD(synced_lsn, 0) WORD(log_state, 0) WORD(log_failed, 0)                    \
     WORD(log_next_file, 0) WORD(log_rewriting, 1) WORD(log_hold_syncs, 1) WORD(log_base_bytes, 1) WORD(log_older_bytes, 1)            \
     WORD(log_batches, 0) WORD(log_syncs, 0) WORD(log_records, 0) WORD(progress_done, 0) WORD(save_cancel, 1) WORD(kept_memory, 1) WORD(loaded, 1) WORD(progress_total, 0) WORD(preimg_next, 0)
@@ -159,6 +160,7 @@ int64_t engine_word(const char *name)
     if (strcmp(name, #field) == 0) return (int64_t)h->field;
     HEADER_WORDS(READ_WORD)
 #undef READ_WORD
+    if (strcmp(name, "latency_next") == 0) return (int64_t)view_latency_next();
     if (strcmp(name, "slowlog_first") == 0) return (int64_t)h->slow_first;
     if (strncmp(name, "deaths.", 7) == 0 && name[7] >= '0' && name[7] < '8' && !name[8]) return (int64_t)h->deaths[name[7] - '0'];
     return INT64_MIN;
@@ -273,7 +275,7 @@ const char *engine_stat_field(uint32_t i)
     return stat_rows[i].field;
 }
 
-uint64_t engine_stat_total(uint32_t i) { return stat_total((enum stat_id)i); }
+uint64_t engine_stat_total(uint32_t i) { return view_stat((enum stat_id)i); }
 uint64_t engine_stat_slot(uint32_t slot, uint32_t i) { return atomic_load_explicit(&slot_at(slot)->stats[i], memory_order_relaxed); }
 
 void engine_stat_gauge(uint32_t i, uint64_t value)
@@ -284,57 +286,39 @@ void engine_stat_gauge(uint32_t i, uint64_t value)
 
 void engine_stats_reset(void)
 {
-    observe_reset();
-    for (uint32_t i = 0; i < SLOT_MAX; i++) {
-        struct slot *s = slot_at(i);
-        for (uint32_t k = 0; k < STAT_COUNT; k++)
-            if (k != STAT_DIRTY && k != STAT_MIGRATE_SOCKETS) atomic_store_explicit(&s->stats[k], 0, memory_order_relaxed);
-        for (uint32_t k = 0; k < ARRAY_LEN(s->cmd_calls); k++) {
-            atomic_store_explicit(&s->cmd_calls[k], 0, memory_order_relaxed);
-            atomic_store_explicit(&s->cmd_usec[k], 0, memory_order_relaxed);
-            atomic_store_explicit(&s->cmd_rejected[k], 0, memory_order_relaxed);
-            atomic_store_explicit(&s->cmd_failed[k], 0, memory_order_relaxed);
-        }
-    }
+    if (!view_now) observe_reset(); /* CONFIG RESETSTAT in EXEC: it was done at its place */
 }
 
 void engine_command_stats(uint32_t command, struct engine_command_stats *out)
 {
-    *out = (struct engine_command_stats){0};
-    for (uint32_t i = 0; i < SLOT_MAX && command < ARRAY_LEN(slot_at(0)->cmd_calls); i++) {
-        struct slot *s = slot_at(i);
-        out->calls += atomic_load_explicit(&s->cmd_calls[command], memory_order_relaxed);
-        out->usec += atomic_load_explicit(&s->cmd_usec[command], memory_order_relaxed);
-        out->rejected += atomic_load_explicit(&s->cmd_rejected[command], memory_order_relaxed);
-        out->failed += atomic_load_explicit(&s->cmd_failed[command], memory_order_relaxed);
-    }
+    struct view_command sum = view_command_stats(command);
+    *out = (struct engine_command_stats){sum.calls, sum.usec, sum.rejected, sum.failed};
 }
 
 void engine_memory(struct engine_memory *out)
 {
     const struct seg_header *h = seg();
-    const struct keyspace *ks = shm_ptr(h->keyspace);
-    *out = (struct engine_memory){.used = slots_used_bytes(), .committed = h->arena_committed, .arena_size = h->arena_size};
-    for (uint64_t db = 0; db < ks->databases; db++) {
-        if (!ks->tables[db]) continue;
-        const struct db_table *t = shm_ptr(ks->tables[db]);
-        out->overhead += sizeof *t;
-        for (uint32_t i = 0; i < STRIPE_COUNT; i++) {
-            struct htable copy = t->stripes[i].keys; /* unlocked: sizes only */
-            out->overhead += ht_memory(&copy);
-        }
-    }
-    out->segment = out->committed + h->arena_committed / COW_BLOCK * sizeof(uint32_t) + h->pages_off;
+    uint64_t committed = view_committed();
+    *out = (struct engine_memory){
+        .used = view_used_bytes(), .committed = committed, .arena_size = h->arena_size, .overhead = view_overhead(),
+        .segment = committed + committed / COW_BLOCK * sizeof(uint32_t) + h->pages_off};
 }
 
-uint64_t engine_db_size(uint32_t db) { return ks_db_size(db); }
-uint64_t engine_db_expires(uint32_t db) { return ks_db_expires(db); }
+uint64_t engine_db_size(uint32_t db) { return view_database(db).keys; }
+uint64_t engine_db_expires(uint32_t db) { return view_database(db).expires; }
 
 /* ---- a worker's life ---- */
 
-void engine_callbacks(void (*command)(struct cmd *), void (*control)(void), void (*tick)(void))
+void engine_callbacks(void (*command)(struct cmd *), void (*control)(void), void (*tick)(void), void (*stage)(struct cmd *, int))
 {
     engine_hooks = (struct engine_hooks){command, control, tick};
+    afterwards_ask = stage;
+}
+
+void engine_stage_setting(uint32_t i, int64_t value)
+{
+    ENSURE(i < SETTING_COUNT);
+    afterwards_stage((enum setting_id)i, value);
 }
 
 void engine_log_to(int fd, int level, char role) { server_log_to(fd, (enum log_level)level, role); }
@@ -401,4 +385,4 @@ void engine_worker_end(void)
 }
 
 uint64_t engine_slow_read(uint32_t slot, void *buf, uint64_t cap) { return slot < SLOT_MAX ? slow_read(slot, buf, cap) : 0; }
-uint64_t engine_slow_next(void) { return atomic_load(&seg()->slow_next); }
+uint64_t engine_slow_next(void) { return view_slow_next(); }

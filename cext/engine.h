@@ -123,7 +123,9 @@ uint64_t engine_db_expires(uint32_t db);
 /* Where lines go that C writes to the server's log (-1 nowhere); level 0 debug 1 verbose 2 notice 3 warning; role: the letter behind
  * the pid. */
 void engine_log_to(int fd, int level, char role);
-void engine_callbacks(void (*command)(struct cmd *), void (*control)(void), void (*tick)(void));
+void engine_callbacks(void (*command)(struct cmd *), void (*control)(void), void (*tick)(void), void (*stage)(struct cmd *, int));
+/* Inside py_stage(): this CONFIG SET of a transaction will change setting i to `value`. */
+void engine_stage_setting(uint32_t i, int64_t value);
 /* Takes slot `slot` for this process, repairs what its last owner left, gets ready to serve. 0, or -1. Not yet `ready`. */
 int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen);
 /* The descriptors of one worker's slot, made by the supervisor before it forks: both ends of a unix datagram socket pair through
@@ -333,6 +335,7 @@ int engine_rdb_head(int fd, struct engine_rdb_head *out);
 extern void py_command(struct cmd *c);
 extern void py_control(void);
 extern void py_tick(void);
+extern void py_stage(struct cmd *c, int first);
 /* cffi: callbacks end */
 /* cffi: end */
 #pragma GCC visibility pop

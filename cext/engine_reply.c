@@ -7,6 +7,7 @@
 #include "cmd/cmd.h"
 #include "cmd/command_table.h"
 #include "cmd/handlers.h"
+#include "cmd/view.h"
 #include "engine.h"
 #include "net/accept.h"
 #include "net/client.h"
@@ -85,7 +86,7 @@ uint32_t engine_client_next(uint32_t from)
 }
 
 /* Texts as one writer left them; gives up after a while on one whose process died in between. */
-static void read_texts(struct client_record *r, struct engine_client *out)
+static void read_texts(const struct client_record *r, struct engine_client *out)
 {
     for (unsigned tries = 0; tries < 1000; tries++) {
         uint32_t seq = atomic_load_explicit(&r->sequence, memory_order_acquire);
@@ -105,7 +106,7 @@ static void read_texts(struct client_record *r, struct engine_client *out)
 int engine_client_get(uint32_t i, struct engine_client *out)
 {
     if (i >= seg()->clients_max) return 0;
-    struct client_record *r = client_record_at(i);
+    const struct client_record *r = view_record(client_record_at(i));
     uint64_t id = atomic_load_explicit(&r->id, memory_order_acquire);
     if (!id || atomic_load_explicit(&r->slot, memory_order_relaxed) == UINT32_MAX) return 0;
     uint64_t now = (uint64_t)clock_mono_us() / 1000;

@@ -30,6 +30,7 @@ class Config:
         self.values: dict[str, Any] = settings.defaults()
         self.file = ""
         self.version = 0
+        self._planned = self.values
 
     def __getitem__(self, name: str) -> Any:
         """The present value, whoever has set it."""
@@ -107,12 +108,7 @@ class Config:
         while True:
             self.refresh()
             old = self.values
-            new = dict(old)
-            for (name, text), row in zip(pairs, rows, strict=True):
-                try:
-                    new[row.name] = row.kind.merge(old[row.name], parse_words(row, [text]), True)
-                except ValueError as e:
-                    raise _failed(name, str(e).replace("{name}", row.name)) from None
+            new = _merged(pairs, rows, old)
             if self._write(new, self.version):
                 break
         changed = [row for row in rows if new[row.name] != old[row.name]]
@@ -123,6 +119,21 @@ class Config:
             self._restore({row.name: old[row.name] for row in changed})
             name, _, reason = problem.partition(": ")
             raise _failed(name, reason)
+
+    def plan(self, pairs: Sequence[tuple[str, str]], local: bool, first: bool) -> dict[str, int]:
+        """The numbers that set() will change for C; unless `first`, after the plans before it. Raises as set() does."""
+        self.refresh()
+        old = self.values if first else self._planned
+        new = _merged(pairs, _checked_rows(pairs, old, self._may_protected(local)), old)
+        before = settings.numbers(old)
+        self._planned = new
+        return {
+            name: min(value, 2**63 - 1) for name, value in settings.numbers(new).items() if value != before.get(name)
+        }
+
+    def renumber(self) -> None:
+        """Write all numbers that C reads anew from the settings."""
+        self._write_numbers(None)
 
     def _may_protected(self, local: bool) -> bool:
         allowed = self.values["enable-protected-configs"]
@@ -167,6 +178,16 @@ def _checked_rows(pairs: Sequence[tuple[str, str]], values: dict[str, Any], may_
             raise _failed(name, "duplicate parameter")
         rows.append(row)
     return rows
+
+
+def _merged(pairs: Sequence[tuple[str, str]], rows: Sequence[Setting], old: dict[str, Any]) -> dict[str, Any]:
+    new = dict(old)
+    for (name, text), row in zip(pairs, rows, strict=True):
+        try:
+            new[row.name] = row.kind.merge(old[row.name], parse_words(row, [text]), True)
+        except ValueError as e:
+            raise _failed(name, str(e).replace("{name}", row.name)) from None
+    return new
 
 
 def _failed(name: str, reason: str) -> CommandError:

@@ -630,6 +630,7 @@ class Transfer:
 _on_command: Callable[[Call], Any] | None = None
 _on_control: Callable[[], None] | None = None
 _on_tick: Callable[[], None] | None = None
+_on_stage: Callable[[Call, bool], dict[str, int]] | None = None
 
 
 @ffi.def_extern()  # type: ignore[untyped-decorator]
@@ -668,11 +669,30 @@ def _guarded(function: Callable[[], None] | None) -> None:
         log.warning(f"Unexpected error: {traceback.format_exc()}")
 
 
-def callbacks(command: Callable[[Call], Any], control: Callable[[], None], tick: Callable[[], None]) -> None:
-    """What this process does for Python commands, control messages and timers."""
-    global _on_command, _on_control, _on_tick
-    _on_command, _on_control, _on_tick = command, control, tick
-    lib.engine_callbacks(lib.py_command, lib.py_control, lib.py_tick)
+@ffi.def_extern()  # type: ignore[untyped-decorator]
+def py_stage(c: Any, first: int) -> None:
+    try:
+        if _on_stage is not None:
+            for name, value in _on_stage(Call(c), bool(first)).items():
+                index = setting_index(name)
+                if index >= 0:
+                    lib.engine_stage_setting(index, value)
+    except CommandError:
+        pass  # it will say so when it runs
+    except Exception:
+        log.warning(f"Unexpected error: {traceback.format_exc()}")
+
+
+def callbacks(
+    command: Callable[[Call], Any],
+    control: Callable[[], None],
+    tick: Callable[[], None],
+    stage: Callable[[Call, bool], dict[str, int]],
+) -> None:
+    """What this process does for Python commands, control messages, timers, and a CONFIG SET that waits in a transaction."""
+    global _on_command, _on_control, _on_tick, _on_stage
+    _on_command, _on_control, _on_tick, _on_stage = command, control, tick, stage
+    lib.engine_callbacks(lib.py_command, lib.py_control, lib.py_tick, lib.py_stage)
 
 
 def worker_start(slot_index: int, kind: int) -> None:

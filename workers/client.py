@@ -12,7 +12,7 @@ import socket
 from typing import Any
 
 from shoal import engine, log
-from shoal.commands import registry
+from shoal.commands import config, registry
 from shoal.commands.server_state import ServerState
 from shoal.dialogue import TICK_MS
 from shoal.engine import Call
@@ -44,7 +44,8 @@ class Worker:
             engine.add_listener(listener.fd, listener.unix)
         self.state.dialogues.also(child.control.fileno())
         engine.set_control(self.state.dialogues.fileno())
-        engine.callbacks(self.on_command, self.on_control, self.on_tick)
+        engine.callbacks(self.on_command, self.on_control, self.on_tick, self.on_stage)
+        child.config.renumber()  # whom we inherit from may have died in a transaction that changes settings
         self.apply_settings()
         child.tell({"op": "ready", "slot": child.slot})
         engine.serve()
@@ -57,6 +58,10 @@ class Worker:
             if self.child.has_deferred():
                 # The command asked the supervisor, which said other things before its answer.
                 self.on_control()
+
+    def on_stage(self, call: Call, first: bool) -> dict[str, int]:
+        """What a CONFIG SET in a transaction will change of the numbers that C reads."""
+        return config.planned(self.state, call, first)
 
     def on_control(self) -> None:
         self.state.dialogues.ready()

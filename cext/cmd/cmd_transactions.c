@@ -6,14 +6,14 @@
  *
  * When the arena only has to grow, EXEC rolls everything back, waits for room holding nothing, and starts again.
  *
- * Commands that run in Python touch no key, but may wait for other processes, which may wait for stripes (BGSAVE, CONFIG SET appendonly).
- * So they run after the commit, in their order, and their replies are put where they belong.
+ * Commands that run in Python touch no key and run after the commit, as if at their place: cmd/afterwards.h.
  *
  * Locks: WATCH and EXEC take stripes themselves (their rows say lock_self). Death: the bracket's undo; the queue was private.
  */
 #include <setjmp.h>
 #include <stdlib.h>
 
+#include "cmd/afterwards.h"
 #include "cmd/blocking.h"
 #include "cmd/dispatch.h"
 #include "cmd/handlers.h"
@@ -141,6 +141,7 @@ struct exec {
     stripe_map map;
     bool all;         /* every stripe */
     bool may_wait;    /* roll everything back when memory is short */
+    struct afterwards later; /* its Python commands */
     jmp_buf failed;   /* the whole transaction */
     jmp_buf failed_one; /* the running command */
 };
@@ -167,24 +168,6 @@ static void remove_watches(struct txn *t, const struct client *c)
     for (const struct watch *w = c->watches; w; w = w->next) interest_remove(t, w->registration);
 }
 
-static struct cmd inner_command(const struct exec *x, struct queued *q)
-{
-    return (struct cmd){
-        .spec = q->spec,
-        .client = x->c->client,
-        .out = x->c->out,
-        .txn = x->c->txn,
-        .argv = q->argv,
-        .argc = q->argc,
-        .db = x->c->client->db,
-        .now_ms = x->c->now_ms,
-        .nkeys = q->nkeys,
-        .keys = q->keys,
-        .in_exec = true,
-        .replaying = x->c->replaying,
-    };
-}
-
 static void reply_failure(struct exec *x)
 {
     if (x->c->txn->failure == TXN_TOO_LARGE)
@@ -206,7 +189,7 @@ static void run_one(struct exec *x, struct queued *q)
         reply_failure(x);
         return;
     }
-    struct cmd inner = inner_command(x, q);
+    struct cmd inner = queued_command(x->c, q);
     dispatch_run(&inner);
 }
 
@@ -214,61 +197,10 @@ static void run_in_order(struct exec *x)
 {
     for (uint32_t i = 0; i < x->m->count; i++) {
         struct queued *q = x->m->queue[i];
-        if (q->afterwards) {
-            q->db = x->c->client->db;
-            q->reply_at = reply_mark(x->c->out);
-        } else {
-            run_one(x, q);
-        }
-    }
-}
-
-/* Moves the reply's bytes from `from` to its end down to `to`. */
-static void move_reply(struct reply *r, size_t from, size_t to)
-{
-    size_t n = r->len - from;
-    uint8_t *kept = from == to || r->broken ? NULL : malloc(n + 1);
-    if (from == to || r->broken) return;
-    if (!kept) {
-        r->broken = true;
-        return;
-    }
-    memcpy(kept, r->buf + from, n);
-    memmove(r->buf + to + n, r->buf + to, from - to);
-    memcpy(r->buf + to, kept, n);
-    free(kept);
-}
-
-static void run_one_afterwards(struct exec *x, struct queued *q)
-{
-    struct txn *t = x->c->txn;
-    const size_t mark = reply_mark(x->c->out);
-    t->on_fail = &x->failed_one;
-    if (setjmp(x->failed_one)) {
-        if (t->active)
-            txn_abort(t);
+        if (q->afterwards)
+            afterwards_place(&x->later, x->c, x->m, i);
         else
-            txn_unlock(t);
-        reply_rewind(x->c->out, mark);
-        reply_failure(x);
-        return;
-    }
-    struct cmd inner = inner_command(x, q);
-    inner.db = q->db;
-    dispatch_run(&inner);
-}
-
-/* What runs in Python, when the transaction is committed and nothing is held. */
-static void run_afterwards(struct exec *x)
-{
-    size_t moved = 0;
-    for (uint32_t i = 0; i < x->m->count; i++) {
-        struct queued *q = x->m->queue[i];
-        if (!q->afterwards) continue;
-        size_t from = reply_mark(x->c->out);
-        run_one_afterwards(x, q);
-        move_reply(x->c->out, from, q->reply_at + moved);
-        moved += reply_mark(x->c->out) - from;
+            run_one(x, q);
     }
 }
 
@@ -279,6 +211,7 @@ static enum exec_end attempt(struct exec *x)
     if (setjmp(x->failed)) {
         enum txn_failure why = t->failure;
         txn_abort(t);
+        afterwards_undo(&x->later);
         blocking_forget();
         if (why == TXN_MORE_STRIPES) return EXEC_MORE_STRIPES;
         return why == TXN_NO_MEMORY && x->may_wait ? EXEC_MORE_ROOM : EXEC_FAILED;
@@ -318,6 +251,13 @@ static enum exec_end run_transaction(struct exec *x)
     }
 }
 
+static bool prepare(struct exec *x)
+{
+    bool done = afterwards_prepare(&x->later, x->c, x->m);
+    if (!done) x->c->txn->failure = TXN_NO_MEMORY;
+    return done;
+}
+
 void cmd_exec(struct cmd *c)
 {
     struct client *cl = c->client;
@@ -340,10 +280,11 @@ void cmd_exec(struct cmd *c)
     x->m = cl->multi;
     x->may_wait = true;
     plan(x);
-    enum exec_end end = run_transaction(x);
-    if (end == EXEC_DONE) run_afterwards(x);
+    enum exec_end end = prepare(x) ? run_transaction(x) : EXEC_FAILED;
+    if (end == EXEC_DONE) afterwards_run(&x->later, c, x->m);
     if (end == EXEC_CHANGED) reply_null_array(c->out);
     if (end == EXEC_FAILED) reply_failure(x);
+    afterwards_free(&x->later, x->m);
     multi_end(cl);
     if (end == EXEC_FAILED)
         watch_forget_all(cl);

@@ -141,6 +141,24 @@ void multi_client_closed(struct client *c)
     watch_forget_all(c);
 }
 
+struct cmd queued_command(const struct cmd *exec, struct queued *q)
+{
+    return (struct cmd){
+        .spec = q->spec,
+        .client = exec->client,
+        .out = exec->out,
+        .txn = exec->txn,
+        .argv = q->argv,
+        .argc = q->argc,
+        .db = exec->client->db,
+        .now_ms = exec->now_ms,
+        .nkeys = q->nkeys,
+        .keys = q->keys,
+        .in_exec = true,
+        .replaying = exec->replaying,
+    };
+}
+
 /* ---- watched keys ---- */
 
 bool watch_has(const struct client *c, const struct key *k)

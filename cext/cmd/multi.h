@@ -16,7 +16,9 @@ struct queued {                /* one command; a single allocation with its argu
     bool all_stripes;          /* needs every stripe */
     bool afterwards;           /* runs in Python: EXEC runs it when nothing is held any more */
     uint32_t db;               /* afterwards: the database selected where it stands in the queue, */
-    size_t reply_at;           /* and where its reply belongs */
+    size_t reply_at;           /* where its reply belongs, */
+    struct view *view;         /* what it is shown (cmd/view.h); NULL = what is there when it runs, */
+    bool uncounted;            /* and whether CONFIG RESETSTAT stands behind it */
     size_t bytes;              /* of the allocation */
     struct key_ref *keys;      /* as cmd.keys */
     struct slice argv[];
@@ -29,6 +31,9 @@ struct multi {
     uint64_t flags;            /* CMD_... that any of the queued commands has */
     size_t bytes;              /* of all queued commands */
 };
+
+/* A queued command as EXEC runs it. */
+struct cmd queued_command(const struct cmd *exec, struct queued *q);
 
 struct watch {
     struct watch *next;

@@ -43,9 +43,22 @@ void observe_late(const uint8_t *p, size_t n)
 
 static bool in_use(uint32_t slot) { return atomic_load_explicit(&slot_at(slot)->births, memory_order_relaxed) != 0; }
 
+static void reset_counters(struct slot *s)
+{
+    for (uint32_t k = 0; k < STAT_COUNT; k++)
+        if (k != STAT_DIRTY && k != STAT_MIGRATE_SOCKETS) atomic_store_explicit(&s->stats[k], 0, memory_order_relaxed);
+    for (uint32_t k = 0; k < ARRAY_LEN(s->cmd_calls); k++) {
+        atomic_store_explicit(&s->cmd_calls[k], 0, memory_order_relaxed);
+        atomic_store_explicit(&s->cmd_usec[k], 0, memory_order_relaxed);
+        atomic_store_explicit(&s->cmd_rejected[k], 0, memory_order_relaxed);
+        atomic_store_explicit(&s->cmd_failed[k], 0, memory_order_relaxed);
+    }
+}
+
 void observe_reset(void)
 {
     for (uint32_t s = 0; s < SLOT_MAX; s++) {
+        reset_counters(slot_at(s));
         if (!in_use(s)) continue; /* its area may have no memory */
         struct observe *o = observe_of(s);
         for (uint32_t i = 0; i < OBSERVE_CODES; i++) atomic_store_explicit(&o->codes[i].count, 0, memory_order_relaxed);

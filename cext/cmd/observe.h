@@ -51,6 +51,7 @@ static ALWAYS_INLINE void observe_time(uint32_t command, uint64_t ns)
 void observe_errors(struct reply *out) COLD;
 /* A reply that was made earlier, or elsewhere, leaves now: if it is an error it counts. */
 void observe_late(const uint8_t *p, size_t n);
+/* Statistics of all slots start anew (CONFIG RESETSTAT). */
 void observe_reset(void);
 
 #endif

@@ -95,6 +95,20 @@ uint64_t ks_db_expires(uint32_t db)
     return n;
 }
 
+uint64_t ks_table_bytes(void)
+{
+    uint64_t n = 0;
+    for (uint32_t db = 0; db < keyspace()->databases; db++) {
+        const struct db_table *d = db_table(db);
+        if (d) n += sizeof *d;
+        for (uint32_t i = 0; d && i < STRIPE_COUNT; i++) {
+            struct htable copy = d->stripes[i].keys; /* unlocked: sizes only */
+            n += ht_memory(&copy);
+        }
+    }
+    return n;
+}
+
 /* ---- walking ---- */
 
 struct scan_arg {

@@ -107,6 +107,7 @@ void ks_reserve(uint32_t db, uint64_t keys);
 /* ---- counting and walking ---- */
 uint64_t ks_db_size(uint32_t db);     /* takes no lock: sums counters */
 uint64_t ks_db_expires(uint32_t db);
+uint64_t ks_table_bytes(void);        /* of all databases: buckets and stripes; takes no lock */
 /* SCAN over a database: the caller holds no stripe; each call locks one stripe at a time, calls fn with entries that are not
  * expired and returns the next cursor (0 = end). Cursor: bucket cursor and stripe number, unsigned 64 bits. */
 uint64_t ks_scan(uint32_t db, uint64_t cursor, void (*fn)(const struct entry *e, void *arg), void *arg);

@@ -15,15 +15,32 @@ def get(state: ServerState, call: Call) -> Reply:
     return {name: value.encode("latin-1") for name, value in found.items()}
 
 
-@command("config|set")
-def set_(state: ServerState, call: Call) -> Reply:
+def _pairs(call: Call) -> list[tuple[str, str]]:
     words = [a.decode("latin-1") for a in call.args[2:]]
     if len(words) % 2:
         raise CommandError("wrong number of arguments for 'config|set' command")
+    return list(zip(words[::2], words[1::2], strict=True))
+
+
+def _is_local(call: Call) -> bool:
     client = call.client
-    local = client is not None and (b"127.0.0.1:" in client.addr or b"[::1]" in client.addr or b"/" in client.addr)
-    state.config.set(list(zip(words[::2], words[1::2], strict=True)), local, state.apply)
+    return client is not None and (b"127.0.0.1:" in client.addr or b"[::1]" in client.addr or b"/" in client.addr)
+
+
+@command("config|set")
+def set_(state: ServerState, call: Call) -> Reply:
+    try:
+        state.config.set(_pairs(call), _is_local(call), state.apply)
+    except CommandError:
+        if call.in_exec:
+            state.config.renumber()  # C has changed them already
+        raise
     return OK
+
+
+def planned(state: ServerState, call: Call, first: bool) -> dict[str, int]:
+    """For a transaction, before it runs: the numbers that this CONFIG SET will change, after those before it in the queue."""
+    return state.config.plan(_pairs(call), _is_local(call), first)
 
 
 @command("config|rewrite")

@@ -36,9 +36,10 @@ def _forgotten() -> tuple[dict[str, int], int]:
 def _events() -> dict[bytes, list[Slow]]:
     """Samples by event, oldest first."""
     first, _ = _forgotten()
+    end = engine.word("latency_next")
     found: dict[bytes, list[Slow]] = {}
     for e in reversed(engine.slow_entries()):
-        if e.kind == 1 and e.args and e.id >= first.get(e.args[0].decode("latin-1"), 0):
+        if e.kind == 1 and e.args and e.id < end and e.id >= first.get(e.args[0].decode("latin-1"), 0):
             found.setdefault(e.args[0], []).append(e)
     return found
 

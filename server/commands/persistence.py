@@ -32,7 +32,7 @@ def bgsave(state: ServerState, call: Call) -> Reply:
     if words not in ([], ["schedule"]):
         raise CommandError("syntax error")
     ask(state, {"op": "save", "wait": False})
-    return Status("Background saving started")
+    return Status(f"Background saving {'scheduled' if call.in_exec else 'started'}")
 
 
 @command("bgrewriteaof")
@@ -40,7 +40,7 @@ def bgrewriteaof(state: ServerState, call: Call) -> Reply:
     answer = state.child.ask({"op": "rewrite"}, _SAVE_SECONDS)
     if answer.get("error"):
         raise CommandError(str(answer["error"]))
-    how = "scheduled" if answer.get("scheduled") else "started"
+    how = "scheduled" if answer.get("scheduled") or call.in_exec else "started"
     return Status(f"Background append only file rewriting {how}")
 
 

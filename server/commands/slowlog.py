@@ -14,7 +14,8 @@ DEFAULT_COUNT = 10
 def entries(state: ServerState) -> list[Slow]:
     """Newest first, as many as slowlog-max-len keeps."""
     first = engine.word("slowlog_first")
-    found = [e for e in engine.slow_entries() if e.kind == 0 and e.id >= first]
+    end = engine.slow_next()
+    found = [e for e in engine.slow_entries() if e.kind == 0 and first <= e.id < end]
     return found[: state.config["slowlog-max-len"]]
 
 
