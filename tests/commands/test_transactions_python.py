@@ -51,7 +51,7 @@ def pick(command: str, reply: Reply) -> Reply:
     if isinstance(reply, Error):
         return reply
     if command.startswith("INFO"):
-        return FIELDS.findall(reply)
+        return sorted(FIELDS.findall(reply))
     if command == "CLIENT INFO" or command == "CLIENT LIST":
         lines = [dict(w.split(b"=", 1) for w in line.split()) for line in reply.splitlines()]
         return [(c[b"name"], c[b"db"], c[b"multi"], c[b"flags"], c[b"cmd"]) for c in lines if b"x" in c[b"flags"]]
