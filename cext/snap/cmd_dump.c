@@ -1,7 +1,7 @@
 /* snap/cmd_dump.c - DUMP and RESTORE: one value as a payload that any Redis from 7.0 on can take, and back.
  *
  * Payload: type byte, value as in an RDB file, RDB version u16, CRC-64 of all before u64 (little-endian). We write the least version that
- * the value needs, and read all up to RDB_VERSION_MAX.
+ * the value needs, and read all that rdb_version_known() names.
  *
  * RESTORE loads straight into the place of the key after a savepoint; a payload that turns out bad is rolled back to it. Inside bad
  * payloads nothing is followed unchecked, whatever sanitize-dump-payload says; the setting adds the checks that only keep a value
@@ -62,7 +62,7 @@ static bool payload_sound(struct slice p)
 {
     if (p.n < FOOTER_BYTES) return false;
     const uint8_t *footer = p.p + p.n - FOOTER_BYTES;
-    if (le_load16(footer) > RDB_VERSION_MAX) return false;
+    if (!rdb_version_known(le_load16(footer))) return false;
     return setting(SET_skip_checksum_validation) || crc64(0, p.p, p.n - 8) == le_load64(footer + 2);
 }
 
@@ -160,7 +160,8 @@ void cmd_restore(struct cmd *c)
     struct rdb_in in = {.p = payload.p + 1, .end = payload.p + payload.n - FOOTER_BYTES, .deep = setting(SET_sanitize_dump_payload) != 0};
     struct txn_savepoint before = txn_savepoint(c->txn);
     struct entry *e;
-    if (payload.n == FOOTER_BYTES || rdb_load_object(&in, payload.p[0], c->txn, &k, &e) != RDB_LOADED) {
+    unsigned type = rdb_type_of_byte(payload.p[0], le_load16(in.end));
+    if (payload.n == FOOTER_BYTES || rdb_load_object(&in, type, c->txn, &k, &e) != RDB_LOADED) {
         txn_rollback_to(c->txn, before);
         rdb_refused = in.why ? in.why : "Unknown type, or bytes that are missing or make no sense";
         reply_errorf(c->out, "ERR Bad data format");

@@ -29,6 +29,7 @@ static load_fn *loader(unsigned type)
         [RDB_HASH_LISTPACK_TTL_OLD] = rdb_load_hash,
         [RDB_HASH_TTL] = rdb_load_hash,
         [RDB_HASH_LISTPACK_TTL] = rdb_load_hash,
+        [RDB_HASH_VALKEY] = rdb_load_hash,
         [RDB_STREAM] = rdb_load_stream,
         [RDB_STREAM_2] = rdb_load_stream,
         [RDB_STREAM_3] = rdb_load_stream,

@@ -27,7 +27,7 @@ static struct slice value_text(const struct lp_value *v, uint8_t room[NUM_I64_RO
     return v->text ? (struct slice){v->text, v->n} : (struct slice){room, num_from_i64(room, v->number)};
 }
 
-/* RDB_HASH and the forms in which each field has its time before it. */
+/* RDB_HASH and the forms in which each field has its time before it, or (Valkey) behind its value. */
 static bool load_fields(struct rdb_in *in, unsigned type, uint64_t base, struct loading *x)
 {
     uint64_t n, ttl = 0;
@@ -36,9 +36,11 @@ static bool load_fields(struct rdb_in *in, unsigned type, uint64_t base, struct 
     for (; n; n--) {
         struct scratch_mark mark = scratch_mark();
         struct slice field, value;
-        if (type != RDB_HASH && !rdb_get_len(in, &ttl)) return false;
+        if (type != RDB_HASH && type != RDB_HASH_VALKEY && !rdb_get_len(in, &ttl)) return false;
         if (type == RDB_HASH_TTL && ttl) ttl += base - 1;
         if (!rdb_get_string(in, &field) || !rdb_get_string(in, &value)) return false;
+        if (type == RDB_HASH_VALKEY && (!rdb_get_u64(in, &ttl) || (int64_t)ttl < -1)) return rdb_bad(in);
+        if (ttl == UINT64_MAX) ttl = 0;
         if (!add(x, field, value, ttl)) return rdb_refuse(in, "Duplicate hash fields detected");
         scratch_rewind(mark);
     }
@@ -85,7 +87,8 @@ static bool load(struct rdb_in *in, unsigned type, struct loading *x)
     struct slice s;
     uint64_t base = 0;
     if ((type == RDB_HASH_TTL || type == RDB_HASH_LISTPACK_TTL) && !rdb_get_u64(in, &base)) return false;
-    if (type == RDB_HASH || type == RDB_HASH_TTL || type == RDB_HASH_TTL_OLD) return load_fields(in, type, base, x);
+    if (type == RDB_HASH || type == RDB_HASH_TTL || type == RDB_HASH_TTL_OLD || type == RDB_HASH_VALKEY)
+        return load_fields(in, type, base, x);
     if (!rdb_get_string(in, &s)) return false;
     if (type == RDB_HASH_ZIPMAP) return load_zipmap(s, x) || rdb_refuse(in, "Zipmap integrity check failed.");
     if (type == RDB_HASH_ZIPLIST) return load_ziplist(s, x) || rdb_refuse(in, "Hash ziplist integrity check failed.");

@@ -1,6 +1,6 @@
 /* snap/rdb.h - the numbers of the RDB format: value types, opcodes, length forms. Constants only.
  *
- * A file is "REDIS" and a version of four digits, then records, then RDB_OP_EOF and a CRC-64 (0: none). A record is opcodes that speak
+ * A file is "REDIS" and a version of four digits, or "VALKEY" and one of three, then records, then RDB_OP_EOF and a CRC-64 (0: none). A record is opcodes that speak
  * of it (expiry, idle time, frequency), a type byte, the key as a string, the value. A DUMP payload is a type byte, the value, the
  * version as two bytes, the CRC-64 of all before; both little-endian.
  *
@@ -11,8 +11,11 @@
 #ifndef SHOAL_SNAP_RDB_H
 #define SHOAL_SNAP_RDB_H
 
+#include "base/base.h"
+
 #define RDB_VERSION 10        /* what we write: Redis 7.0 and later read it */
-#define RDB_VERSION_MAX 12    /* what we read (Redis 7.4, 8.0) */
+#define RDB_VERSION_MAX 12    /* what we read of Redis (7.4 to 8.2) ... */
+#define RDB_VERSION_VALKEY 80 /* ... and of Valkey (9.0, 9.1), which gives some type bytes a meaning of its own */
 #define RDB_VERSION_HASH_TTL 12 /* what a hash with expiring fields needs */
 
 enum rdb_type {
@@ -41,8 +44,23 @@ enum rdb_type {
     RDB_HASH_LISTPACK_TTL_OLD = 23,
     RDB_HASH_TTL = 24,         /* version 12: HASH_METADATA: least expiry, then per field: expiry relative to it + 1 (0 none), field, value */
     RDB_HASH_LISTPACK_TTL = 25, /* version 12: HASH_LISTPACK_EX: least expiry, listpack of field, value, expiry (0 none) */
+    RDB_HASH_VALKEY,           /* no type byte: what 22 means in files of Valkey: field, value, expiry in ms (int64 little-endian, -1 none) */
     RDB_TYPE_COUNT
 };
+
+/* Can files and payloads of this version be read? */
+static inline bool rdb_version_known(unsigned version)
+{
+    return (version >= 1 && version <= RDB_VERSION_MAX) || version == RDB_VERSION_VALKEY;
+}
+
+/* What a type byte means in a file of that version; RDB_TYPE_COUNT: nothing. */
+static inline unsigned rdb_type_of_byte(uint8_t byte, unsigned version)
+{
+    if (byte >= RDB_HASH_VALKEY) return RDB_TYPE_COUNT;
+    if (version < RDB_VERSION_VALKEY || byte < RDB_HASH_TTL_OLD) return byte;
+    return byte == RDB_HASH_TTL_OLD ? RDB_HASH_VALKEY : RDB_TYPE_COUNT;
+}
 
 enum rdb_opcode {
     RDB_OP_SLOT_INFO = 244,    /* three lengths: cluster slot, its keys, its keys with expiry */

@@ -15,6 +15,7 @@
 #include "base/num.h"
 #include "shm/segment.h"
 #include "snap/rdb_file.h"
+#include "snap/rdb_head.h"
 #include "snap/rdb_load.h"
 
 #define WINDOW (1u << 20)
@@ -208,11 +209,12 @@ static enum step read_record(struct loader *l, const char **why)
         return STEP_BAD;
     default: break;
     }
-    if (!rdb_type_known(op)) {
+    unsigned type = rdb_type_of_byte(op, l->info->version);
+    if (!rdb_type_known(type)) {
         *why = "a value of an unknown type";
         return STEP_BAD;
     }
-    enum step s = load_key(l, op, why);
+    enum step s = load_key(l, type, why);
     l->expire_ms = l->idle_s = -1;
     l->freq = -1;
     return s;
@@ -221,17 +223,14 @@ static enum step read_record(struct loader *l, const char **why)
 static bool read_head(struct loader *l, const char **why)
 {
     struct slice s;
-    if (!rdb_get_raw(&l->in, 9, &s) || memcmp(s.p, "REDIS", 5)) {
+    if (!rdb_get_raw(&l->in, RDB_MAGIC_BYTES, &s) || !rdb_magic(s.p, &l->info->version)) {
         *why = "it does not begin like an RDB file";
         return false;
     }
-    unsigned v = 0;
-    for (int i = 5; i < 9; i++) v = v * 10 + (s.p[i] >= '0' && s.p[i] <= '9' ? (unsigned)(s.p[i] - '0') : 1000u);
-    if (v < 1 || v > RDB_VERSION_MAX) {
+    if (!rdb_version_known(l->info->version)) {
         *why = "a version of the format that this version cannot read";
         return false;
     }
-    l->info->version = v;
     return true;
 }
 

@@ -10,17 +10,24 @@
 
 static bool is_name(struct slice s, const char *name) { return s.n == strlen(name) && !memcmp(s.p, name, s.n); }
 
+bool rdb_magic(const uint8_t p[RDB_MAGIC_BYTES], unsigned *version)
+{
+    uint32_t name = !memcmp(p, "REDIS", 5) ? 5 : !memcmp(p, "VALKEY", 6) ? 6 : 0;
+    *version = 0;
+    for (uint32_t i = name; i < RDB_MAGIC_BYTES; i++) {
+        if (p[i] < '0' || p[i] > '9') return false;
+        *version = *version * 10 + (unsigned)(p[i] - '0');
+    }
+    return name != 0;
+}
+
 bool rdb_head_read(int fd, struct rdb_head *out)
 {
     uint8_t bytes[HEAD_BYTES], op;
     ssize_t n = pread(fd, bytes, sizeof bytes, 0);
     *out = (struct rdb_head){0};
-    if (n < 9 || memcmp(bytes, "REDIS", 5) != 0) return false;
-    for (int i = 5; i < 9; i++) {
-        if (bytes[i] < '0' || bytes[i] > '9') return false;
-        out->version = out->version * 10 + (bytes[i] - '0');
-    }
-    struct rdb_in in = {.p = bytes + 9, .end = bytes + n};
+    if (n < (ssize_t)RDB_MAGIC_BYTES || !rdb_magic(bytes, &out->version)) return false;
+    struct rdb_in in = {.p = bytes + RDB_MAGIC_BYTES, .end = bytes + n};
     struct slice name, value;
     int64_t ctime = 0, v;
     while (rdb_get_byte(&in, &op) && op == RDB_OP_AUX && rdb_get_string(&in, &name) && rdb_get_string(&in, &value)) {

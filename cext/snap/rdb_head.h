@@ -11,6 +11,10 @@
 #define RDB_AUX_LSN "shoal-lsn"
 #define RDB_AUX_CUT_MS "shoal-cut-ms"
 
+#define RDB_MAGIC_BYTES 9u
+/* Is this how an RDB file begins (of whatever version)? */
+bool rdb_magic(const uint8_t p[RDB_MAGIC_BYTES], unsigned *version);
+
 struct rdb_head {
     uint64_t lsn;   /* 0 = it does not say */
     int64_t cut_ms; /* wall clock, likewise */

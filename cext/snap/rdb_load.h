@@ -1,4 +1,4 @@
-/* snap/rdb_load.h - values from RDB records and DUMP payloads: every value type of RDB versions 1 to 12 but modules'.
+/* snap/rdb_load.h - values from RDB records and DUMP payloads: every value type of RDB versions 1 to 12, and of Valkey's 80, but modules'.
  *
  * Nothing in the input is trusted: wrong lengths, broken listpacks, members twice and the like are refused, never followed. With in->deep
  * unset, listpacks and the like are still checked entry by entry where our own code would follow them.
@@ -15,10 +15,10 @@ enum rdb_result {
     RDB_IS_EMPTY, /* a collection without elements: not to be kept; nothing is left of it */
 };
 
-/* Can values of this type byte be read? */
+/* Can values of this type (rdb_type_of_byte()) be read? */
 bool rdb_type_known(unsigned type);
 
-/* Reads the value after type byte (and key) and puts it under k, in place of what is there, without expiry. Needs the key's stripe and an
+/* Reads the value of that type after type byte (and key) and puts it under k, in place of what is there, without expiry. Needs the key's stripe and an
  * open transaction. *e (may be NULL) is the new entry. Scratch memory used on the way is given back. */
 enum rdb_result rdb_load_object(struct rdb_in *in, unsigned type, struct txn *t, const struct key *k, struct entry **e);
 

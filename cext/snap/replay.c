@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "cmd/dispatch.h"
 #include "snap/rdb_file.h"
+#include "snap/rdb_head.h"
 
 #define TELL_EVERY 4096u /* commands between two updates of the progress */
 
@@ -114,7 +115,8 @@ enum replay_result replay_file(struct client *cl, int fd, const char *path, bool
         return REPLAY_FAILED;
     }
     enum replay_result result = REPLAY_DONE;
-    if (st.st_size >= 5 && memcmp(p, "REDIS", 5) == 0) {
+    unsigned version;
+    if (st.st_size >= (off_t)RDB_MAGIC_BYTES && rdb_magic(p, &version)) {
         struct rdb_file_info info;
         char why[256] = "";
         out->preamble = true;

@@ -33,7 +33,7 @@ def check(name: str) -> str:
 def _file(path: str) -> str:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     start = os.pread(fd, 5, 0)
-    if start.startswith((b"*", b"#")) or (start == b"REDIS" and path.endswith(".aof")):
+    if start.startswith((b"*", b"#")) or (path.endswith(".aof") and engine.rdb_head(fd) is not None):
         folder = os.path.dirname(os.path.abspath(path))
         alone = LogFile(os.path.basename(path), 1, "i")
         log = LogFolder(os.path.dirname(folder), os.path.basename(folder), alone.name)

@@ -252,3 +252,39 @@ def test_watchers_see_fields_expire(client: Wire, server: object) -> None:
     assert client("MULTI") == OK
     assert client("PING") == QUEUED
     assert client("EXEC") is None
+
+
+def test_fields_with_a_time_at_once(script: Script) -> None:
+    script(r"""
+        HSETEX h FIELDS 1 a 1 -> 1
+        HSETEX h FNX FIELDS 2 a 2 b 2 -> 0
+        HSETEX h FXX FIELDS 2 a 2 b 2 -> 0
+        HSETEX h FXX PXAT 2000000000000 FIELDS 1 a 3 -> 1
+        HPEXPIRETIME h FIELDS 1 a -> [2000000000000]
+        HSETEX h KEEPTTL FIELDS 1 a 4 -> 1
+        HPEXPIRETIME h FIELDS 1 a -> [2000000000000]
+        HSETEX h EXAT 2000000001 FNX FIELDS 2 x 1 y 2 -> 1
+        HEXPIRETIME h FIELDS 2 x y -> [2000000001, 2000000001]
+        HSETEX h FIELDS 1 a 5 -> 1
+        HTTL h FIELDS 1 a -> [-1]
+        HMGET h a x y -> [b"5", b"1", b"2"]
+        HSETEX h EX 100 PX 5 FIELDS 1 a 5 -> ! ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified
+        HSETEX h EX 100 KEEPTTL FIELDS 1 a 5 -> ! ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified
+        HSETEX h FNX FXX FIELDS 1 a 5 -> ! ERR Only one of FXX or FNX arguments can be specified
+        HSETEX h foo FIELDS 1 a 5 -> ! ERR unknown argument: foo
+        HSETEX h FIELDS 2 a 5 -> ! ERR wrong number of arguments for 'hsetex' command
+        HSETEX h FIELDS 1 a 5 b 6 -> ! ERR wrong number of arguments for 'hsetex' command
+        HSETEX h FIELDS 0 a 5 -> ! ERR invalid number of fields
+        HSETEX h EX x FIELDS 1 a 5 -> ! ERR value is not an integer or out of range
+        HSETEX h EX -1 FIELDS 1 a 5 -> ! ERR invalid expire time, must be >= 0
+        HSETEX h EX 9223372036854775807 FIELDS 1 a 5 -> ! ERR invalid expire time in 'hsetex' command
+        HSETEX h PXAT 1 FIELDS 2 a 5 none 6 -> 1
+        HKEYS h -> [b"x", b"y"]
+        HSETEX h PXAT 1 FIELDS 2 x 5 y 6 -> 1
+        EXISTS h -> 0
+        HSETEX none FXX FIELDS 1 a 5 -> 0
+        HSETEX none PX 0 FIELDS 1 a 5 -> 1
+        EXISTS none -> 0
+        SET s 1 -> "OK"
+        HSETEX s FIELDS 1 a 5 -> ! WRONGTYPE Operation against a key holding the wrong kind of value
+    """)
