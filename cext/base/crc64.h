@@ -14,6 +14,9 @@
 
 /* Goes on from `crc` (0 at the start); feed pieces in order. */
 uint64_t crc64(uint64_t crc, const void *data, size_t n);
+/* The sum as it is n zero bytes later. Sums are linear: when bytes in front of n others are changed, the sum of all changes by the sum of
+ * the exclusive or of old and new bytes, moved so far. */
+uint64_t crc64_shift(uint64_t crc, uint64_t n);
 
 uint16_t crc16(const void *data, size_t n);
 /* Cluster slot of a key: of the part inside the first {...} if that is not empty, else of all of it. */

@@ -3,20 +3,23 @@
 
 #include "base/le.h"
 
-#define MIN_COPY 3
+#define MIN_COPY 4 /* the format has copies of 3: they save a byte at most, and look for them in text without repeats is in vain */
 #define MAX_COPY 264
 #define MAX_DISTANCE 8192
 #define MAX_RUN 32
+#define SKIP_BITS 5 /* after each 2^n bytes without a copy the search takes longer steps */
+#define SKIP_MAX 16
 
-static ALWAYS_INLINE uint32_t slot_of(const uint8_t *p) { return le_load24(p) * 0x9E3779B1u >> 19; }
+static ALWAYS_INLINE uint32_t slot_of(const uint8_t *p) { return le_load32(p) * 0x9E3779B1u >> 19; }
 
 /* Writes literals in runs of at most 32. NULL: no room. */
 static uint8_t *put_literals(uint8_t *out, const uint8_t *out_end, const uint8_t *from, const uint8_t *to)
 {
+    size_t n = (size_t)(to - from);
+    if ((size_t)(out_end - out) < n + (n + MAX_RUN - 1) / MAX_RUN)
+        return NULL;
     while (from < to) {
         size_t run = MIN((size_t)(to - from), (size_t)MAX_RUN);
-        if ((size_t)(out_end - out) < run + 1)
-            return NULL;
         *out++ = (uint8_t)(run - 1);
         memcpy(out, from, run);
         out += run;
@@ -64,13 +67,13 @@ size_t lzf_compress(const uint8_t *src, size_t n, uint8_t *dst, size_t dst_n, st
         memset(work, 0, sizeof *work);
     uint32_t base = work->base;
     work->base += (uint32_t)n; /* for the next call; last[] holds base + position + 1 */
-    while (end - p >= MIN_COPY + 1) {
+    while (end - p >= MIN_COPY) {
         uint32_t *last = &work->last[slot_of(p)];
         size_t at = (size_t)(p - src), seen = *last > base ? *last - base : 0;
         *last = base + (uint32_t)at + 1;
         const uint8_t *ref = src + seen - 1;
-        if (seen == 0 || at - (seen - 1) > MAX_DISTANCE || le_load24(ref) != le_load24(p)) {
-            p += 1 + ((size_t)(p - literals) >> 7); /* long without a copy: look at fewer places */
+        if (seen == 0 || at - (seen - 1) > MAX_DISTANCE || le_load32(ref) != le_load32(p)) {
+            p += 1 + MIN((size_t)(p - literals) >> SKIP_BITS, (size_t)SKIP_MAX);
             continue;
         }
         size_t length = MIN_COPY + common_length(ref + MIN_COPY, p + MIN_COPY, MIN((size_t)(end - p), (size_t)MAX_COPY) - MIN_COPY);
@@ -79,7 +82,7 @@ size_t lzf_compress(const uint8_t *src, size_t n, uint8_t *dst, size_t dst_n, st
             return 0;
         p += length;
         literals = p;
-        if (end - p >= MIN_COPY)
+        if (end - p >= MIN_COPY - 1)
             work->last[slot_of(p - 1)] = base + (uint32_t)(p - 1 - src) + 1;
     }
     out = put_literals(out, out_end, literals, end);

@@ -4,7 +4,8 @@
  *   c < 32         a literal run: the next c + 1 bytes as they are
  *   c >= 32        a copy: length (c >> 5) + 2, or for c >> 5 == 7 the next byte + 9; distance ((c & 31) << 8 | next byte) + 1
  * so copies are 3 to 264 bytes long and come from at most 8192 bytes back; they may overlap themselves.
- * Pure. Compression is ours and need not give the same bytes as liblzf; any LZF reader can read it.
+ * Pure. Compression is ours and need not give the same bytes as liblzf; any LZF reader can read it. It passes over bytes that do not repeat
+ * with growing steps, so that what cannot be packed is given up soon.
  */
 #ifndef SHOAL_BASE_LZF_H
 #define SHOAL_BASE_LZF_H

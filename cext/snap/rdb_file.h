@@ -1,7 +1,7 @@
 /* snap/rdb_file.h - whole RDB files: written from a snapshot, read into the keyspace.
  *
- * Writing: version 10, or newer when a value needs it (the file is then begun anew under the newer version, from the same cut). The CRC-64
- * is kept beside the writing; the caller has opened the file and does fsync and rename. Progress is in header.progress_*.
+ * Writing: version 10, or newer when a value needs it (the number in front is then put right at the end). The caller has opened the file
+ * and does fsync and rename. Progress is in header.progress_*.
  *
  * Reading: every version up to RDB_VERSION_MAX. Nothing in the file is trusted: what is wrong is told with its offset and the
  * keyspace is left with what was read before it (the caller decides). Each key is a transaction of its own, without a log record.

@@ -1,60 +1,37 @@
 /* snap/rdb_file_save.c - the running snapshot as an RDB file. Format: rdb.h; contract: rdb_file.h.
- * Owns a private buffer; death in the middle leaves an unfinished temporary file. */
+ * Owns a file_writer; death in the middle leaves an unfinished temporary file. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/crc64.h"
 #include "base/le.h"
+#include "snap/file_writer.h"
 #include "snap/rdb_file.h"
 #include "snap/rdb_head.h"
 #include "snap/rdb_save.h"
 
-#define FILE_BUFFER (1u << 20)
-#define SYNC_EVERY (32ull << 20) /* bytes between two hints to write back, so that the final fsync is short */
+#define HEAD_BYTES 9u /* "REDIS" and the version */
 
 struct saver {
     struct rdb_out out;
     struct mem_reader reader;
-    uint8_t *buffer;
-    int fd;
-    uint64_t crc, bytes, hinted;
+    struct file_writer file;
     uint32_t flags;
-    unsigned version, needed; /* the file's; the newest a value has asked for */
+    unsigned version; /* the newest that a value has asked for */
+    uint64_t keys;
     int64_t now_ms;
-    int error;                /* errno of a failed write */
+    int error;        /* errno of what ended it */
 };
 
-static bool write_all(struct saver *s, const uint8_t *p, size_t n)
-{
-    while (n) {
-        ssize_t w = write(s->fd, p, n);
-        if (w < 0 && errno == EINTR) continue;
-        if (w <= 0) {
-            s->error = w < 0 ? errno : ENOSPC;
-            return false;
-        }
-        p += w;
-        n -= (size_t)w;
-        s->bytes += (size_t)w;
-    }
-    return true;
-}
-
+/* The buffer is full: the next one. */
 static bool flush(struct rdb_out *o, size_t need)
 {
     (void)need;
     struct saver *s = o->ctx;
-    if (s->flags & RDB_FILE_CHECKSUM) s->crc = crc64(s->crc, o->buf, o->len);
-    if (!write_all(s, o->buf, o->len)) return false;
-    o->len = 0;
-    if (s->bytes - s->hinted > SYNC_EVERY) {
-        sync_file_range(s->fd, (off_t)s->hinted, (off_t)(s->bytes - s->hinted), SYNC_FILE_RANGE_WRITE);
-        s->hinted = s->bytes;
-    }
+    if (!file_writer_next(&s->file, &o->len)) return false;
+    o->buf = file_writer_buffer(&s->file);
     return true;
 }
 
@@ -76,8 +53,8 @@ static void put_aux(struct rdb_out *o, const char *name, const char *value)
 static void put_head(struct saver *s)
 {
     char text[32];
-    snprintf(text, sizeof text, "REDIS%04u", s->version);
-    rdb_put_raw(&s->out, text, 9);
+    snprintf(text, sizeof text, "REDIS%04u", (unsigned)RDB_VERSION);
+    rdb_put_raw(&s->out, text, HEAD_BYTES);
     put_aux(&s->out, "redis-ver", "7.2.4");
     put_aux(&s->out, "redis-bits", sizeof(void *) == 8 ? "64" : "32");
     snprintf(text, sizeof text, "%lld", (long long)(s->now_ms / 1000));
@@ -111,64 +88,67 @@ static bool save_entry(void *arg, const struct entry *e, size_t size)
         return false;
     }
     struct scratch_mark mark = scratch_mark();
-    if (entry_type(e) != OBJ_STRING) {
-        unsigned v = rdb_version_of(rdb_type_of(&s->reader, e));
-        if (v > s->version) {
-            s->needed = v;
-            scratch_rewind(mark);
-            return false;
-        }
-    }
+    if (entry_type(e) != OBJ_STRING) s->version = MAX(s->version, rdb_version_of(rdb_type_of(&s->reader, e)));
     rdb_save_record(&s->out, &s->reader, e, s->now_ms);
     scratch_rewind(mark);
-    atomic_fetch_add_explicit(&seg()->progress_done, 1, memory_order_relaxed);
+    atomic_store_explicit(&seg()->progress_done, ++s->keys, memory_order_relaxed);
     return !rdb_failed(&s->out);
 }
 
-static bool save_once(struct saver *s)
+/* A value has asked for a newer version than the one that stands in front: it is put there, and into the sum. */
+static bool renew_version(struct saver *s, uint64_t *crc)
+{
+    char was[5], is[5], change[4];
+    if (s->version == RDB_VERSION) return true;
+    snprintf(was, sizeof was, "%04u", (unsigned)RDB_VERSION);
+    snprintf(is, sizeof is, "%04u", s->version);
+    for (int i = 0; i < 4; i++) change[i] = (char)(was[i] ^ is[i]);
+    *crc ^= crc64_shift(crc64(0, change, 4), s->file.bytes - HEAD_BYTES);
+    ssize_t n = pwrite(s->file.fd, is, 4, HEAD_BYTES - 4);
+    if (n != 4) s->error = n < 0 ? errno : ENOSPC;
+    return n == 4;
+}
+
+static bool save_all(struct saver *s)
 {
     struct snap_visitor v = {save_db, save_entry, s};
-    s->out = (struct rdb_out){.buf = s->buffer, .cap = FILE_BUFFER, .room = flush, .ctx = s, .compress = s->flags & RDB_FILE_COMPRESS};
-    s->crc = s->bytes = s->hinted = 0;
+    s->out = (struct rdb_out){.buf = file_writer_buffer(&s->file), .cap = FILE_WRITER_PIECE, .room = flush, .ctx = s,
+                              .compress = s->flags & RDB_FILE_COMPRESS};
     atomic_store(&seg()->progress_done, 0);
     atomic_store(&seg()->progress_total, snapshot_info()->keys);
     put_head(s);
     if (!snapshot_walk(&v)) return false;
     rdb_put_byte(&s->out, RDB_OP_EOF);
-    if (!flush(&s->out, 0)) return false;
+    if (rdb_failed(&s->out) || !file_writer_finish(&s->file, s->out.len)) return false;
     uint8_t sum[8];
-    le_store64(sum, s->flags & RDB_FILE_CHECKSUM ? s->crc : 0);
-    return write_all(s, sum, sizeof sum);
+    uint64_t crc = s->file.crc;
+    if (!renew_version(s, &crc)) return false;
+    le_store64(sum, s->flags & RDB_FILE_CHECKSUM ? crc : 0);
+    return file_writer_append(&s->file, sum, sizeof sum);
 }
 
 int rdb_file_save(int fd, uint32_t flags, char *err, size_t errlen)
 {
-    struct saver s = {.fd = fd, .flags = flags, .version = RDB_VERSION, .now_ms = clock_wall_ms(), .buffer = malloc(FILE_BUFFER)};
+    static struct saver s; /* of this process; static: lives through a longjmp */
+    s = (struct saver){.flags = flags, .version = RDB_VERSION, .now_ms = clock_wall_ms()};
     s.reader.copy = copy_as_of_cut;
-    jmp_buf failed, *outer = my_txn.on_fail;
-    volatile bool ok = false;
-    if (!s.buffer) {
+    s.error = file_writer_open(&s.file, fd, flags & RDB_FILE_CHECKSUM);
+    if (s.error) {
         snprintf(err, errlen, "no memory for a file buffer");
         return -1;
     }
+    jmp_buf failed, *outer = my_txn.on_fail;
+    volatile bool ok = false;
     my_txn.on_fail = &failed; /* scratch memory may run out */
-    if (setjmp(failed) == 0) {
-        ok = save_once(&s);
-        while (!ok && !s.error && s.needed > s.version) { /* begun anew under the version that a value needs; the cut is the same */
-            s.version = s.needed;
-            if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET) < 0) {
-                s.error = errno;
-                break;
-            }
-            ok = save_once(&s);
-        }
-    } else {
+    if (setjmp(failed) == 0)
+        ok = save_all(&s);
+    else
         s.error = ENOMEM;
-    }
     my_txn.on_fail = outer;
     scratch_reset();
-    free(s.buffer);
+    file_writer_close(&s.file);
     if (ok) return 0;
-    snprintf(err, errlen, "%s", s.error ? strerror(s.error) : "the pre-image pool's file cannot be written");
+    int error = s.error ? s.error : s.file.error;
+    snprintf(err, errlen, "%s", error ? strerror(error) : "the pre-image pool's file cannot be written");
     return -1;
 }

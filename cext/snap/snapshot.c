@@ -9,12 +9,13 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "shm/segment.h"
 
-#define POOL_STEP (8ull << 20)   /* bytes of pool committed at a time */
+#define POOL_STEP (1ull << 20)   /* bytes of pool committed at a time */
 #define POOL_AHEAD (8ull << 20)  /* kept committed beyond what writers have taken; a quarter of a small pool */
 #define POOL_SMALLEST (4ull << 20)
 
@@ -49,7 +50,7 @@ static void give_memory_back(void)
     struct seg_header *h = seg();
     uint64_t limit = atomic_load_explicit(&h->cow_limit, memory_order_relaxed);
     if (limit > h->arena_off) segment_discard(h->cow_off, map_bytes(limit));
-    segment_discard(h->preimg_off, h->preimg_size);
+    segment_discard(h->preimg_off, atomic_load_explicit(&h->preimg_blocks, memory_order_relaxed) * COW_BLOCK);
     pool_committed = 0;
     if (spill_fd >= 0) close(spill_fd);
     spill_fd = -1;
@@ -114,7 +115,7 @@ int snapshot_begin(uint64_t pool_bytes, const char *spill_dir, char *err, size_t
     pool_blocks = MIN(MAX(pool_bytes, POOL_SMALLEST), h->preimg_size) / COW_BLOCK;
     snprintf(spill_dir_copy, sizeof spill_dir_copy, "%s", spill_dir);
     ahead_blocks = MIN(POOL_AHEAD / COW_BLOCK, pool_blocks / 4);
-    uint64_t first = MIN(POOL_STEP + POOL_AHEAD, pool_blocks * COW_BLOCK);
+    uint64_t first = MIN(POOL_AHEAD, pool_blocks * COW_BLOCK);
     spilled = 0;
     /* everything committed is covered, so no page can be taken between here and the cut that the map does not cover */
     uint64_t limit = h->arena_off + atomic_load_explicit(&h->arena_committed, memory_order_acquire);
@@ -213,6 +214,14 @@ static void preimage_read(uint64_t number, uint32_t from, void *dst, size_t n)
     }
 }
 
+/* Most pieces are a few cache lines, for which a call of memcpy(), or its string instruction, costs more than the copy. */
+static ALWAYS_INLINE void copy_piece(char *dst, const char *src, size_t n)
+{
+    for (; n >= 32; dst += 32, src += 32, n -= 32) memcpy(dst, src, 32);
+    for (; n >= 8; dst += 8, src += 8, n -= 8) memcpy(dst, src, 8);
+    for (; n; n--) *dst++ = *src++;
+}
+
 void snap_read(shm_off off, void *dst, size_t n)
 {
     struct seg_header *h = seg();
@@ -230,7 +239,7 @@ void snap_read(shm_off off, void *dst, size_t n)
         _Atomic uint32_t *word = cow_map() + block;
         uint32_t w = atomic_load_explicit(word, memory_order_acquire);
         if (!w) {
-            memcpy(out, shm_ptr(off), piece);
+            copy_piece(out, shm_ptr(off), piece);
             atomic_thread_fence(memory_order_acquire); /* the bytes before the word: pairs with the release in cow_copy_block */
             w = atomic_load_explicit(word, memory_order_relaxed);
             if (w) atomic_thread_fence(memory_order_acquire);
@@ -244,15 +253,16 @@ void snap_read(shm_off off, void *dst, size_t n)
 
 /* ---- walking ---- */
 
-#define ENTRY_GUESS 384u /* bytes read at first: most small entries are whole then */
-#define TEND_EVERY 512u  /* buckets between two looks at the pool */
+#define GUESS_LEAST 128u /* bytes of an entry read at first: all of it when it is not longer than the one before */
+#define GUESS_MOST 1024u
+#define TEND_EVERY 128u  /* buckets between two looks at the pool */
+#define YIELD_EVERY 16u  /* buckets, some 0.1 ms: see give_way() */
 
 struct walk {
     const struct snap_visitor *v;
     char *buf;
-    size_t cap;
+    size_t cap, guess;
     uint32_t since_tend;
-    bool failed;
 };
 
 static bool buf_room(struct walk *w, size_t n)
@@ -265,57 +275,85 @@ static bool buf_room(struct walk *w, size_t n)
     return true;
 }
 
+/* Bytes of an entry as its first bytes tell: header, expiry, value part and a long key's length are within GUESS_LEAST. */
+static uint64_t size_told(const struct entry *e)
+{
+    struct slice k = entry_key(e);
+    enum encoding enc = entry_enc(e);
+    uint32_t value = 0;
+    if (enc == ENC_EMBSTR || enc == ENC_RAW) memcpy(&value, entry_body(e), 4);
+    return (uint64_t)(k.p + k.n - (const uint8_t *)e) + value;
+}
+
 static bool walk_entry(struct walk *w, shm_off off)
 {
-    snap_read(off, w->buf, ENTRY_GUESS);
-    const struct entry *e = (const struct entry *)(const void *)w->buf;
-    /* lengths lie in front: header, expiry, value part and a long key's length are within the first bytes */
-    struct slice k = entry_key(e);
-    uint64_t size = (uint64_t)(k.p + k.n - (const uint8_t *)e);
-    enum encoding enc = entry_enc(e);
-    if (enc == ENC_EMBSTR || enc == ENC_RAW) {
-        uint32_t n;
-        memcpy(&n, entry_body(e), 4);
-        size += n;
-    }
-    if (size > ENTRY_GUESS) {
+    size_t guess = w->guess;
+    snap_read(off, w->buf, guess);
+    uint64_t size = size_told((const struct entry *)(const void *)w->buf);
+    if (unlikely(size > guess)) {
         if (!buf_room(w, size)) return false;
-        snap_read(off + ENTRY_GUESS, w->buf + ENTRY_GUESS, size - ENTRY_GUESS);
-        e = (const struct entry *)(const void *)w->buf;
+        snap_read(off + guess, w->buf + guess, size - guess);
     }
-    return w->v->on_entry(w->v->arg, e, size);
+    w->guess = MIN(MAX(round_up(size, 32), (uint64_t)GUESS_LEAST), (uint64_t)GUESS_MOST);
+    return w->v->on_entry(w->v->arg, (const struct entry *)(const void *)w->buf, size);
 }
+
+/* Has the processor fetch the entries of a bucket, while those of the bucket before are worked on. Inline: gcc takes a function that only
+ * fetches for one without effect. */
+static ALWAYS_INLINE void fetch_entries(const struct walk *w, const struct bucket *b)
+{
+    for (uint32_t m = ht_used_mask(b); m; m &= m - 1) {
+        shm_off off = ht_slot(b, (uint32_t)__builtin_ctz(m));
+        const char *p = shm_ptr(off);
+        __builtin_prefetch((const void *)(cow_map() + cow_block_of(off)));
+        for (size_t at = 0; at < MIN(w->guess, (size_t)320); at += CACHE_LINE) __builtin_prefetch(p + at);
+    }
+}
+
+/* A system call that does nothing: kernels that preempt lazily (since 6.12) look only there, or at the next tick, whether somebody more
+ * urgent waits for this processor. sched_yield() would give up our turn even if nobody does. */
+static void give_way(void) { (void)syscall(SYS_getppid); }
 
 static bool walk_chain(struct walk *w, const struct bucket *head)
 {
     struct bucket b = *head;
     for (;;) {
-        uint32_t used = ht_used_mask(&b);
-        for (uint32_t m = used; m; m &= m - 1) {
-            const char *p = shm_ptr(ht_slot(&b, (uint32_t)__builtin_ctz(m)));
-            __builtin_prefetch(p), __builtin_prefetch(p + 64), __builtin_prefetch(p + 128), __builtin_prefetch(p + 192);
-        }
-        for (uint32_t m = used; m; m &= m - 1)
+        for (uint32_t m = ht_used_mask(&b); m; m &= m - 1)
             if (!walk_entry(w, ht_slot(&b, (uint32_t)__builtin_ctz(m)))) return false;
         shm_off next = ht_load5(b.next);
         if (!next) break;
         snap_read(next, &b, sizeof b);
     }
-    if (++w->since_tend < TEND_EVERY) return true;
+    if (++w->since_tend % YIELD_EVERY == 0) give_way();
+    if (w->since_tend < TEND_EVERY) return true;
     w->since_tend = 0;
     return snapshot_tend() == 0;
 }
 
+/* Buckets [first, first + HT_CHUNK), as many as there are; returns how many. */
+static uint32_t read_chunk(const struct htable *t, uint32_t first, struct bucket *out)
+{
+    if (first >= t->buckets) return 0;
+    shm_off off = t->dir;
+    if (t->buckets > HT_CHUNK) snap_read(t->dir + (first >> HT_CHUNK_BITS) * 8ull, &off, 8);
+    uint32_t n = MIN(t->buckets - first, HT_CHUNK);
+    snap_read(off, out, n * sizeof *out);
+    return n;
+}
+
 static bool walk_table(struct walk *w, const struct htable *t)
 {
-    struct bucket chunk[HT_CHUNK];
-    for (uint32_t i = 0; i < t->buckets; i += HT_CHUNK) {
-        shm_off off = t->dir;
-        if (t->buckets > HT_CHUNK) snap_read(t->dir + (i >> HT_CHUNK_BITS) * 8ull, &off, 8);
-        uint32_t n = MIN(t->buckets - i, HT_CHUNK);
-        snap_read(off, chunk, n * sizeof chunk[0]);
-        for (uint32_t j = 0; j < n; j++)
-            if (!walk_chain(w, &chunk[j])) return false;
+    struct bucket chunks[2][HT_CHUNK], *chunk = chunks[0], *after = chunks[1];
+    uint32_t n = read_chunk(t, 0, chunk), next = 0;
+    for (uint32_t first = 0; n; first += HT_CHUNK, n = next) {
+        next = read_chunk(t, first + HT_CHUNK, after);
+        for (uint32_t i = 0; i < n; i++) {
+            if (i + 1 < n || next) fetch_entries(w, i + 1 < n ? &chunk[i + 1] : &after[0]);
+            if (!walk_chain(w, &chunk[i])) return false;
+        }
+        struct bucket *done = chunk;
+        chunk = after;
+        after = done;
     }
     return true;
 }
@@ -340,7 +378,7 @@ static bool walk_db(struct walk *w, uint32_t db, shm_off table)
 
 bool snapshot_walk(const struct snap_visitor *v)
 {
-    struct walk w = {.v = v, .buf = malloc(65536), .cap = 65536};
+    struct walk w = {.v = v, .buf = malloc(65536), .cap = 65536, .guess = GUESS_LEAST};
     bool ok = w.buf != NULL;
     for (uint32_t db = 0; ok && db < seg()->databases; db++) {
         shm_off table = 0;

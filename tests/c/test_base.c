@@ -208,6 +208,22 @@ static void crc_check_values(void)
     rnd_fill(a, sizeof a);
     for (size_t cut = 0; cut <= sizeof a; cut++)
         CHECK(crc64(crc64(0, a, cut), a + cut, sizeof a - cut) == crc64(0, a, sizeof a));
+    static uint8_t long_one[5000];
+    rnd_fill(long_one, sizeof long_one);
+    uint64_t sum = 0;
+    for (size_t n = 0; n <= sizeof long_one; n++) { /* byte by byte, against all at once: both ways of summing up */
+        if (n % 7 == 0 || n > 4900) CHECK(crc64(0, long_one, n) == sum);
+        if (n < sizeof long_one) sum = crc64(sum, long_one + n, 1);
+    }
+    CHECK(crc64(0x1234567890abcdef, long_one + 1, 999) != crc64(0, long_one + 1, 999));
+    /* a change in front of n bytes, without summing those up again */
+    for (size_t n = 0; n < 4900; n = n * 3 + 1) {
+        uint8_t was = long_one[5], change;
+        uint64_t before = crc64(0, long_one, 6 + n);
+        long_one[5] ^= 0x5a;
+        change = was ^ long_one[5];
+        CHECK((before ^ crc64_shift(crc64(0, &change, 1), n)) == crc64(0, long_one, 6 + n));
+    }
     CHECK_EQ(crc16_key_slot((const uint8_t *)"foo", 3), 12182);
     CHECK_EQ(crc16_key_slot((const uint8_t *)"x{foo}y{bar}", 12), 12182);
     CHECK_EQ(crc16_key_slot((const uint8_t *)"foo{}", 5), crc16("foo{}", 5) % KEY_SLOTS);
@@ -244,6 +260,19 @@ static void lzf_round_trips(void)
         lzf_round_trip_one(rnd() % 60000, (unsigned)(1 + rnd() % 30));
 }
 
+/* What repeats is found also behind much that does not. */
+static void lzf_late_repeats(void)
+{
+    static struct lzf_work work;
+    static uint8_t src[200000], packed[200000], back[200000];
+    rnd_fill(src, 100000);
+    for (size_t i = 100000; i < sizeof src; i++) src[i] = (uint8_t)"all that is said twice is said once too often "[i % 46];
+    size_t m = lzf_compress(src, sizeof src, packed, sizeof src - 4, &work);
+    CHECK(m > 0 && m < 110000);
+    CHECK(lzf_decompress(packed, m, back, sizeof src) && memcmp(src, back, sizeof src) == 0);
+    CHECK(lzf_compress(src, 100000, packed, 100000 - 4, &work) == 0);
+}
+
 static void lzf_known_bytes(void)
 {
     static const uint8_t packed[] = {0x01, 'a', 'b', 0xE0, 0x00, 0x01}; /* "ab", then 9 bytes from 2 back */
@@ -276,6 +305,7 @@ int main(void)
     RUN(glob_hostile);
     RUN(crc_check_values);
     RUN(lzf_round_trips);
+    RUN(lzf_late_repeats);
     RUN(lzf_known_bytes);
     RUN(lzf_hostile);
     return check_report();
