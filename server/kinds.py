@@ -104,6 +104,19 @@ class Bare(Kind):
         return args[0]
 
 
+TITLE_VARIABLES = ("title", "listen-addr", "server-mode", "port", "tls-port", "unixsocket", "config-file")
+
+
+@dataclass(frozen=True, slots=True)
+class Title(Kind):
+    """A template of a process title: text with {variables}."""
+
+    def parse(self, args: Sequence[str]) -> Value:
+        if any(part not in TITLE_VARIABLES for part in re.findall(r"\{([^}]*)(?:\}|$)", args[0])):
+            raise ValueError("template format is invalid or contains unknown variables")
+        return args[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Bool(Kind):
     def parse(self, args: Sequence[str]) -> Value:

@@ -33,6 +33,7 @@ from shoal.kinds import (
     Percentiles,
     Save,
     Str,
+    Title,
     Words,
 )
 
@@ -129,7 +130,7 @@ _section(
     Setting("pidfile", Str(), "", "Write the process id there. Made by default when daemonized.", fixed=True),
     Setting("set-proc-title", Bool(), _YES, "Name the processes after what they do."),
     Setting(
-        "proc-title-template", Str(), "{title} {listen-addr} {server-mode}", "How processes are named.", apply="title"
+        "proc-title-template", Title(), "{title} {listen-addr} {server-mode}", "How processes are named.", apply="title"
     ),
     Setting("always-show-logo", Bool(), _NO, "Show the start-up logo in logs too.", fixed=True),
     Setting(

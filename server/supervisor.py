@@ -28,6 +28,7 @@ from shoal import engine, log, messages, process, segment, sockets
 from shoal.commands import registry
 from shoal.config import Config
 from shoal.errors import StartError
+from shoal.persist import temporary
 from shoal.persist.schedule import Backups
 from shoal.processes import BACKUP, BOOT_FAILED, KINDS, MAX_BOOT_FAILURES, ProcessKind
 from shoal.settings import BY_NAME
@@ -89,6 +90,10 @@ class Supervisor:
         self.backup_told = False
         """The process that makes one has said how it went."""
         self.failure = ""
+        self.cron_paused = False
+        """DEBUG PAUSE-CRON."""
+        self.waiting_signals: list[signal.Signals] = []
+        """Of a shutdown, while that is so."""
 
     # --- start
 
@@ -237,7 +242,7 @@ class Supervisor:
 
     def _timeout(self) -> float | None:
         waits = [max(c.kill_at - time.monotonic(), 0.0) for c in self.children.values() if c.kill_at]
-        if self.announced and not self.stopping and (backup := self.backups.seconds_left()) is not None:
+        if self.announced and not self.stopping and not self.cron_paused and (backup := self.backups.seconds_left()) is not None:
             waits.append(min(backup, _CLOCK_SECONDS))
         return min(waits) if waits else None
 
@@ -249,11 +254,16 @@ class Supervisor:
                 self._on_stop_signal(number)
 
     def _on_stop_signal(self, number: signal.Signals) -> None:
+        if self.cron_paused and not self.stopping:
+            self.waiting_signals.append(number)
+            return
         if self.stopping:
             if number == signal.SIGINT:
-                log.warning("You insist... exiting now.")
-                for child in self.children.values():
-                    os.kill(child.pid, signal.SIGKILL)
+                self._insisted()
+            return
+        if self.ending is not None and number == signal.SIGINT:
+            self._stop("")
+            self._insisted()
             return
         log.warning(f"Received {number.name} scheduling shutdown...")
         words = self.config["shutdown-on-sigterm" if number == signal.SIGTERM else "shutdown-on-sigint"]
@@ -262,6 +272,12 @@ class Supervisor:
         error = self._shutdown({"how": how, "force": "force" in words}, None, 0)
         if error:
             log.warning(f"{number.name} received but errors trying to shut down the server, check the logs for more information")
+
+    def _insisted(self) -> None:
+        """A second SIGINT does not wait for anybody."""
+        log.warning("You insist... exiting now.")
+        for child in self.children.values():
+            os.kill(child.pid, signal.SIGKILL)
 
     # --- children
 
@@ -372,6 +388,10 @@ class Supervisor:
                 answer["error"] = self._shutdown(message, child, message["id"])
                 if self.ending is not None:
                     return  # answered when the save is done
+            case "pause_cron":
+                self._pause_cron(message["on"])
+            case "shutdown_abort":
+                answer["error"] = self._abort_shutdown()
             case "rewrite" if self.saving:
                 answer = self._schedule_rewrite()
             case "save" | "reload" | "rewrite":
@@ -427,7 +447,7 @@ class Supervisor:
             process.notify_service_manager("STATUS=Ready to accept connections\nREADY=1\n")
 
     def _backup_by_the_clock(self) -> None:
-        if self.announced and not self.stopping and self.ending is None and self.backups.seconds_left() == 0:
+        if self.announced and not self.stopping and not self.cron_paused and self.ending is None and self.backups.seconds_left() == 0:
             self.backup_told = False
             self.backups.begun()
             self._start(BACKUP, 0)
@@ -586,15 +606,38 @@ class Supervisor:
             self._end_after_save(error)
 
     def _end_after_save(self, error: str) -> None:
-        ending, self.ending = self.ending, None
-        if not error or (ending and ending.get("force")):
+        if not error or (self.ending and self.ending.get("force")):
+            self.ending = None
             self._stop("")
             return
         log.warning(f"Error trying to save the DB, can't exit: {error}")
+        self._resume("Errors trying to SHUTDOWN. Check logs.")
+
+    def _pause_cron(self, on: bool) -> None:
+        self.cron_paused = on
+        waiting, self.waiting_signals = self.waiting_signals, []
+        for number in waiting:
+            self._on_stop_signal(number)
+
+    def _abort_shutdown(self) -> str:
+        """SHUTDOWN ABORT: as long as the final save runs, or the clock rests."""
+        if self.ending is None and not self.waiting_signals:
+            return "No shutdown in progress."
+        log.warning("Shutdown manually aborted.")
+        self.waiting_signals.clear()
+        if self.ending is None:
+            return ""
+        engine.set_word("save_cancel", 1)
+        self._resume("Errors trying to SHUTDOWN. Check logs.")
+        return ""
+
+    def _resume(self, error: str) -> None:
+        """There is no shutdown after all."""
+        ending, self.ending = self.ending, None
         engine.pause(0, 0)
         if ending and ending["asker"]:
             asker, ident = ending["asker"]
-            messages.send(asker.control, {"re": ident, "error": "Errors trying to SHUTDOWN. Check logs."})
+            messages.send(asker.control, {"re": ident, "error": error})
 
     def _stop(self, failure: str) -> None:
         """Tell all children to stop; those that do not are killed when their grace is over."""
@@ -635,6 +678,7 @@ class Supervisor:
         for pid in self.children:
             os.waitpid(pid, 0)
         self.children.clear()
+        temporary.sweep(os.fsdecode(self.config["dir"].encode("latin-1")))
         engine.set_word("serving", 0)
         engine.instance_end(not self.failure)
         if self.segment is not None:

@@ -19,11 +19,15 @@ from typing import Any
 from shoal import engine, log
 from shoal.engine import EngineError
 from shoal.persist import state as save_state
+from shoal.persist import temporary
 from shoal.persist.appendonly import AppendOnly, LoadError
 from shoal.workers.child import Child
 
 COMPRESS, CHECKSUM, AOF_BASE, DEEP, DROP_EXPIRED = 1, 2, 4, 8, 16
 """Flags of engine.rdb_save and engine.rdb_load."""
+
+FLUSHED = 2
+"""Bit of word save_cancel: FLUSHALL was called."""
 
 _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 5
@@ -46,6 +50,8 @@ class Persistence:
         engine.snapshot_abandon()
         engine.set_word("log_hold_syncs", 0)
         engine.set_word("log_rewriting", 0)
+        for name in temporary.sweep(os.path.dirname(self.path())):
+            log.notice(f"Removing the unfinished file {name}")
         if self.state.saving_since:
             self.finish(False, "the persistence process died")
         if self.state.aof_since:
@@ -160,34 +166,35 @@ class Persistence:
 
     # --- saving
 
-    def save(self) -> str:
-        """Write dump.rdb; "" or what went wrong."""
-        problem = self.begin()
-        return problem or self.write()
+    def save(self, foreground: bool = False) -> str:
+        """Write dump.rdb; "" or what went wrong. foreground: somebody waits for it and hears of a failure, so writes go on."""
+        problem = self.begin(foreground)
+        return problem or self.write(foreground)
 
-    def begin(self) -> str:
+    def begin(self, foreground: bool = False) -> str:
         """Take the cut."""
         engine.set_word("save_cancel", 0)
         self.last_try = time.monotonic()
         try:
             engine.snapshot_begin(self.config["snapshot-preimage-memory"], self.config["dir"])
         except EngineError as e:
-            return self.finish(False, str(e))
+            return self.finish(False, str(e), foreground)
         cut = engine.snapshot()
+        engine.progress_begin(cut.keys)
         self.dirty_at_cut = cut.dirty
         self.state.saving_since, self.state.cut_us = time.time(), cut.cut_us
         self.state.publish()
         return ""
 
-    def write(self) -> str:
+    def write(self, foreground: bool = False) -> str:
         """From the cut to dump.rdb: a temporary file, fsync, rename, fsync of the folder."""
         folder = os.path.dirname(self.path()) or "."
-        temporary = os.path.join(folder, f"temp-{os.getpid()}.rdb")
+        unfinished = temporary.snapshot(folder, os.getppid() if foreground else os.getpid())
         flags = (COMPRESS if self.config["rdbcompression"] else 0) | (CHECKSUM if self.config["rdbchecksum"] else 0)
         problem = ""
         fd = -1
         try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+            fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
             try:
                 engine.rdb_save(fd, flags)
             finally:
@@ -196,7 +203,7 @@ class Persistence:
             os.fsync(fd)
             os.close(fd)
             fd = -1
-            os.rename(temporary, self.path())
+            os.rename(unfinished, self.path())
             _sync_folder(folder)
         except EngineError as e:
             problem = f"Write error saving DB on disk: {e}"
@@ -207,14 +214,23 @@ class Persistence:
                 os.close(fd)
             engine.snapshot_abandon()
             if problem:
-                _remove(temporary)
-        return self.finish(not problem, problem)
+                _remove(unfinished)
+        return self.finish(not problem, problem, foreground)
 
-    def finish(self, ok: bool, problem: str) -> str:
+    def finish(self, ok: bool, problem: str, foreground: bool = False) -> str:
         state = self.state
         if state.saving_since:
             state.last_seconds = int(time.time() - state.saving_since)
-        state.saving_since, state.last_ok = 0.0, ok
+        state.saving_since = 0.0
+        if not ok and engine.word("save_cancel") & FLUSHED:
+            log.notice("The save was ended by FLUSHALL")
+            state.publish()
+            return problem
+        if foreground and not ok:
+            log.warning(problem)
+            state.publish()
+            return problem
+        state.last_ok = ok
         if ok:
             state.last_save, state.saves, state.dirty_at_save = int(time.time()), state.saves + 1, self.dirty_at_cut
             log.notice("DB saved on disk")
@@ -228,16 +244,18 @@ class Persistence:
         """The setting `save`."""
         if not engine.word("serving") or self.child.stopping:
             return
+        if self.config["save"] and engine.word("save_cancel") & FLUSHED:
+            engine.set_word("save_cancel", 0)
+            log.notice("FLUSHALL. Saving...")
+            self.busy(self.save)
+            return
         changes = self.state.changes()
         elapsed = time.time() - self.state.last_save
         may_try = self.state.last_ok or time.monotonic() - self.last_try > _RETRY_SECONDS
         for seconds, needed in self.config["save"]:
             if changes >= needed and elapsed > seconds and may_try:
                 log.notice(f"{needed} changes in {seconds} seconds. Saving...")
-                self.child.tell({"op": "saving", "on": True})
-                if not self.begin():
-                    self.write()
-                self.child.tell({"op": "saving", "on": False})
+                self.busy(self.save)
                 return
 
     # --- what others ask for
@@ -247,11 +265,11 @@ class Persistence:
             case "stop":
                 self.child.stopping = True
             case "save":
-                error = self.begin()
+                error = self.begin(message["wait"])
                 if not message["wait"]:
                     self.answer(message, error)
                 if not error:
-                    error = self.write()
+                    error = self.write(message["wait"])
                 self.child.tell({"op": "saving", "on": False})  # before the answer: who gets it may save again at once
                 if message["wait"]:
                     self.answer(message, error)
@@ -289,6 +307,8 @@ class Persistence:
             if time.monotonic() > deadline:
                 return "The append only file cannot be written"
             time.sleep(0.001)
+        if not self.aof.exists():
+            return "There is no append only file"
         engine.flush_all()
         try:
             self.load_aof(reload=True)
@@ -301,7 +321,7 @@ class Persistence:
         """DEBUG RELOAD: save, empty, load. The supervisor has paused the clients."""
         if message.get("log"):
             return self.reload_aof()
-        if message["save"] and (problem := self.save()):
+        if message["save"] and (problem := self.save(foreground=True)):
             return f"Error trying to save the DB: {problem}"
         if message["flush"]:
             engine.flush_all()

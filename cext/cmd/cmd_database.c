@@ -2,7 +2,7 @@
  *
  * Flushing detaches the tables; their memory goes back in the background whether ASYNC or SYNC was sent, and a running snapshot keeps
  * what it still needs. Watchers of keys that go, come or change hands are marked before the change. A flush is logged even if there was
- * nothing to delete, as in Redis, so that replicas do the same.
+ * nothing to delete, as in Redis, so that replicas do the same. FLUSHALL ends a BGSAVE that is running: the dataset it saves is gone.
  */
 #include "cmd/blocking.h"
 #include "cmd/cmd.h"
@@ -34,6 +34,7 @@ void cmd_flushall(struct cmd *c)
 {
     if (!parse_flush_mode(c)) return;
     for (uint32_t db = 0; db < seg()->databases; db++) flush_db(c, db);
+    atomic_fetch_or(&seg()->save_cancel, SAVE_CANCEL_FLUSHED);
     cmd_propagate(c, c->argc, c->argv);
     reply_ok(c->out);
 }

@@ -79,6 +79,11 @@ struct log_mark {  /* how far the log is written: where the log writer's heir go
     uint64_t db;   /* selected at its end, LOG_DB_NONE = none yet */
 };
 
+enum save_cancel {
+    SAVE_CANCEL = 1,         /* whatever is being written gives up */
+    SAVE_CANCEL_FLUSHED = 2, /* FLUSHALL: an RDB file does; the base of a log does not, its log goes on behind the cut */
+};
+
 struct seg_header {
     uint64_t magic;
     uint64_t fingerprint;      /* layout_fingerprint(): struct sizes and constants of the build that made it */
@@ -149,7 +154,7 @@ struct seg_header {
     _Atomic int64_t pause_until_ms;
     _Atomic uint32_t monitors;         /* connections in MONITOR, of all workers */
     _Atomic uint32_t pad3;
-    _Atomic uint32_t save_cancel; /* 1 = the running save gives up */
+    _Atomic uint32_t save_cancel; /* bits: SAVE_CANCEL; 0 when a save begins */
     _Atomic uint32_t loaded;      /* 1 = the dataset is whole: a later instance may take it over */
     uint32_t pad_l;
     _Atomic uint32_t kept_memory; /* 1 = this instance took over the memory of an earlier one */

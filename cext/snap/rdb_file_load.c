@@ -160,6 +160,8 @@ static enum step load_key(struct loader *l, unsigned type, const char **why)
     if (l->freq >= 0) store_access_clock(&e->access, (uint32_t)(ks_now_ms() / 60000 & 0xffff) << 8 | (uint32_t)l->freq);
     txn_commit(t);
     l->info->keys++;
+    int64_t delay = setting(SET_key_load_delay); /* for tests: microseconds; negative: one after so many keys */
+    if (unlikely(delay) && (delay > 0 || l->info->keys % (uint64_t)-delay == 0)) usleep(delay > 0 ? (useconds_t)delay : 1);
     return STEP_MORE;
 }
 
@@ -243,7 +245,7 @@ static bool read_sum(struct loader *l, const char **why)
     if (!rdb_get_raw(&l->in, 8, &s)) return false;
     uint64_t want = le_load64(s.p);
     if ((l->flags & RDB_FILE_CHECKSUM) && want && want != crc) {
-        *why = "wrong checksum: the file is damaged";
+        *why = "RDB CRC error: the file is damaged";
         return false;
     }
     return true;

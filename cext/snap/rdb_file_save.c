@@ -79,11 +79,24 @@ static bool save_db(void *arg, uint32_t db, uint64_t keys, uint64_t expires)
     return !rdb_failed(&s->out);
 }
 
+static bool cancelled(const struct saver *s)
+{
+    uint32_t wanted = s->flags & RDB_FILE_AOF_BASE ? SAVE_CANCEL : SAVE_CANCEL | SAVE_CANCEL_FLUSHED;
+    return unlikely(atomic_load_explicit(&seg()->save_cancel, memory_order_relaxed) & wanted);
+}
+
+/* rdb-key-save-delay, for tests: microseconds after each key; negative: one after so many keys. A cancelled save does not wait. */
+static void key_delay(const struct saver *s, int64_t us)
+{
+    if (us < 0) us = s->keys % (uint64_t)-us == 0;
+    for (; us > 0 && !cancelled(s); us -= 10000) usleep((useconds_t)MIN(us, 10000));
+}
+
 static bool save_entry(void *arg, const struct entry *e, size_t size)
 {
     struct saver *s = arg;
     (void)size;
-    if (unlikely(atomic_load_explicit(&seg()->save_cancel, memory_order_relaxed))) {
+    if (cancelled(s)) {
         s->error = ECANCELED;
         return false;
     }
@@ -92,6 +105,7 @@ static bool save_entry(void *arg, const struct entry *e, size_t size)
     rdb_save_record(&s->out, &s->reader, e, s->now_ms);
     scratch_rewind(mark);
     atomic_store_explicit(&seg()->progress_done, ++s->keys, memory_order_relaxed);
+    if (unlikely(setting(SET_rdb_key_save_delay))) key_delay(s, setting(SET_rdb_key_save_delay));
     return !rdb_failed(&s->out);
 }
 

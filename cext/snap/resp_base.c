@@ -86,7 +86,7 @@ static bool save_entry(void *arg, const struct entry *e, size_t size)
 {
     struct saver *s = arg;
     (void)size;
-    if (unlikely(atomic_load_explicit(&seg()->save_cancel, memory_order_relaxed))) {
+    if (unlikely(atomic_load_explicit(&seg()->save_cancel, memory_order_relaxed) & SAVE_CANCEL)) {
         s->error = ECANCELED;
         return false;
     }

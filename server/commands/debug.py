@@ -119,6 +119,14 @@ def _help(state: ServerState, call: Call) -> Reply:
     return [Status(line) for line in lines]
 
 
+def _pause_cron(state: ServerState, call: Call) -> Reply:
+    """The supervisor's work by the clock rests; what a signal asks for waits with it."""
+    if call.args[2] not in (b"0", b"1"):
+        raise CommandError("value is not an integer or out of range")
+    state.child.ask({"op": "pause_cron", "on": call.args[2] == b"1"})
+    return OK
+
+
 _SUBCOMMANDS: dict[str, tuple[int, Handler]] = {
     "help": (2, _help),
     "error": (3, _error),
@@ -131,10 +139,10 @@ _SUBCOMMANDS: dict[str, tuple[int, Handler]] = {
     "worker": (2, _worker),
     "reload": (0, persistence.reload),
     "loadaof": (2, persistence.loadaof),
+    "pause-cron": (3, _pause_cron),
     # Switches of Redis' own tests that change nothing here.
     "change-repl-id": (2, _accept),
     "set-disable-deny-scripts": (3, _accept),
-    "pause-cron": (3, _accept),
     "config-rewrite-force-all": (2, _accept),
 }
 """Number of arguments (0: any) and function."""

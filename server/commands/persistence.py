@@ -51,8 +51,6 @@ def lastsave(state: ServerState, call: Call) -> Reply:
 
 def loadaof(state: ServerState, call: Call) -> Reply:
     """DEBUG LOADAOF."""
-    if not state.config["appendonly"]:
-        raise CommandError("DEBUG LOADAOF needs appendonly yes")
     ask(state, {"op": "reload", "log": True})
     return OK
 

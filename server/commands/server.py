@@ -5,7 +5,7 @@ from __future__ import annotations
 from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import NO_REPLY, Call
-from shoal.replies import CommandError, Reply
+from shoal.replies import OK, CommandError, Reply
 
 
 @command("shutdown")
@@ -17,7 +17,10 @@ def shutdown(state: ServerState, call: Call) -> Reply:
     if {"save", "nosave"} <= set(words) or ("abort" in words and len(words) > 1):
         raise CommandError("syntax error")
     if words == ["abort"]:
-        raise CommandError("No shutdown in progress.")
+        answer = state.child.ask({"op": "shutdown_abort"})
+        if answer.get("error"):
+            raise CommandError(answer["error"])
+        return OK
     how = next((w for w in words if w in ("save", "nosave")), "")
     answer = state.child.ask({"op": "shutdown", "how": how, "now": "now" in words, "force": "force" in words}, 3600.0)
     if answer.get("error"):

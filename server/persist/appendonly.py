@@ -24,6 +24,7 @@ from typing import Any
 from shoal import engine, log
 from shoal.config import Config
 from shoal.engine import EngineError
+from shoal.persist import temporary
 from shoal.persist.manifest import LogFile, LogFolder, Manifest, ManifestError, sync_folder
 from shoal.persist.state import SaveState
 
@@ -43,7 +44,8 @@ class LoadError(Exception):
 class _Rewrite:
     """One that is under way."""
 
-    incr: LogFile
+    incr: LogFile | None
+    """None: the log is off, and only a base is made, as Redis does."""
     starting: bool
 
 
@@ -68,6 +70,9 @@ class AppendOnly:
             raise LoadError(str(e)) from None
         except OSError as e:
             raise LoadError(f"Can't open or create the append only file {e.filename}: {e.strerror}") from None
+
+    def exists(self) -> bool:
+        return os.path.exists(self.folder.manifest_path)
 
     def reload(self) -> None:
         """DEBUG LOADAOF: the log itself goes on where it is."""
@@ -194,6 +199,9 @@ class AppendOnly:
     def _begin(self) -> _Rewrite:
         engine.set_word("save_cancel", 0)
         starting = engine.word("log_state") != LOG_ON or engine.word("log_failed") != 0
+        if not self.config["appendonly"]:
+            engine.snapshot_begin(self.config["snapshot-preimage-memory"], self.config["dir"])
+            return _Rewrite(None, False)
         manifest = self.folder.read() or Manifest()
         incr = self.folder.create_incr(max(manifest.last_incr, engine.log_position().file) + 1)
         log.notice(f"Creating AOF incr file {incr.name} on background rewrite")
@@ -216,6 +224,10 @@ class AppendOnly:
         manifest = self.folder.read() or Manifest()
         base = self.folder.base(manifest.last_base + 1, self.config["aof-use-rdb-preamble"])
         self._write_base(base, begun=True)
+        if running.incr is None:
+            self.folder.write(manifest.base_alone(base))
+            self._collect(manifest.base_alone(base))
+            return
         self._wait_for_switch(running.incr)
         if running.starting and running.incr not in manifest.incrs:
             manifest = manifest.with_incr(running.incr)
@@ -241,10 +253,10 @@ class AppendOnly:
     def _write_base(self, base: LogFile, begun: bool = False) -> None:
         """A file beside, forced to the disk, renamed. `begun`: the snapshot is there already."""
         os.makedirs(self.folder.path, 0o755, exist_ok=True)
-        temporary = os.path.join(self.folder.dir, f"temp-rewriteaof-bg-{os.getpid()}.aof")
+        unfinished = temporary.base(self.folder.dir)
         fd = -1
         try:
-            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
             if not begun:
                 engine.snapshot_begin(self.config["snapshot-preimage-memory"], self.config["dir"])
             if base.name.endswith(".rdb"):
@@ -254,10 +266,10 @@ class AppendOnly:
             self.state.aof_cow_bytes = engine.snapshot().preimage_bytes
             engine.snapshot_end()
             os.fsync(fd)
-            os.rename(temporary, os.path.join(self.folder.path, base.name))
+            os.rename(unfinished, os.path.join(self.folder.path, base.name))
             sync_folder(self.folder.path)
         except (OSError, EngineError):
-            _remove(temporary)
+            _remove(unfinished)
             raise
         finally:
             if fd >= 0:

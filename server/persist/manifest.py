@@ -70,6 +70,10 @@ class Manifest:
     def with_incr(self, file: LogFile) -> Manifest:
         return replace(self, incrs=(*self.incrs, file))
 
+    def base_alone(self, base: LogFile) -> Manifest:
+        """The new base and no increments; everything older is history."""
+        return Manifest(base, (), (*self.history, *(replace(f, type=HISTORY) for f in self.files)))
+
     def after_rewrite(self, base: LogFile, first: LogFile) -> Manifest:
         """The new base and the increments from `first` on; everything older is history."""
         old = [f for f in self.files if f.type == BASE or f.seq < first.seq]

@@ -310,3 +310,24 @@ def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LD_PRELOAD", str(library))
     monkeypatch.setenv("FAULTDISK", str(file))
     return file
+
+
+def test_a_rewrite_while_the_log_is_off_makes_a_base_and_logs_nothing(start_server: StartServer) -> None:
+    server = start_server("--save", "", "--keep-memory", "no")
+    client = server.client()
+    with pytest.raises(redis.ResponseError, match="no append only file"):
+        client.execute_command("DEBUG", "LOADAOF")
+    client.set("a", 1)
+    client.bgrewriteaof()
+    rewritten(client)
+    client.set("a", 2)
+    files = sorted(p.name for p in (server.folder / "appendonlydir").iterdir())
+    assert files == ["appendonly.aof.1.base.rdb", "appendonly.aof.manifest"]
+    assert client.execute_command("DEBUG", "LOADAOF") == "OK" and client.get("a") == "1"
+    client.set("a", 3)
+    client.config_set("appendonly", "yes")
+    wait_until(lambda: client.info("persistence")["aof_rewrites"] == 2, 20)
+    rewritten(client)
+    client.set("b", 4)
+    assert server.stop() == 0
+    assert start_server(*ON, folder=server.folder).client().mget("a", "b") == ["3", "4"]

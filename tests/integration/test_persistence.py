@@ -273,9 +273,12 @@ def test_a_save_that_fails_refuses_writes_until_one_succeeds(start_server: Start
     target.mkdir()  # rename onto a folder fails, also for root
     with pytest.raises(redis.ResponseError):
         client.save()
+    client.set("a", "2")  # who called SAVE has heard of it
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
     with pytest.raises(redis.ResponseError, match="MISCONF"):
-        client.set("a", "2")
-    assert client.get("a") == "1"
+        client.set("a", "3")
+    assert client.get("a") == "2"
     assert client.info("persistence")["rdb_last_bgsave_status"] == "err"
     target.rmdir()
     client.save()
@@ -315,3 +318,73 @@ def test_killed_all_in_the_middle_of_commands_of_many_keys(start_server: StartSe
         for t in threads:
             t.join(20)
         server.close_clients()
+
+
+def slow_save(client: Any) -> None:
+    """A BGSAVE that would take a minute."""
+    client.mset({f"key{i}": "x" for i in range(600)})
+    client.config_set("rdb-key-save-delay", 100_000)
+    client.bgsave()
+    wait_until(lambda: client.info("persistence")["current_save_keys_processed"] > 2)
+
+
+def test_flushall_ends_a_running_save(start_server: StartServer) -> None:
+    server = start_server("--save", "")
+    client = server.client()
+    slow_save(client)
+    info = client.info("persistence")
+    assert info["current_save_keys_total"] == 600 and info["current_save_keys_processed"] < 600
+    client.flushall()
+    wait_until(lambda: not client.info("persistence")["rdb_bgsave_in_progress"], 5)
+    info = client.info("persistence")
+    assert info["rdb_last_bgsave_status"] == "ok" and info["rdb_saves"] == 0 and not (server.folder / "dump.rdb").exists()
+    client.config_set("rdb-key-save-delay", 0)
+    client.set("a", 1)
+    client.config_set("save", "3600 1")
+    client.flushall()  # with save points the empty dataset is saved
+    wait_until(lambda: client.info("persistence")["rdb_saves"] == 1)
+    assert client.info("persistence")["rdb_changes_since_last_save"] == 0
+
+
+def test_a_shutdown_that_saves_can_be_aborted(start_server: StartServer) -> None:
+    server = start_server("--save", "3600 1")
+    client, other = server.client(), server.client()
+    with pytest.raises(redis.ResponseError, match="No shutdown in progress"):
+        client.execute_command("SHUTDOWN", "ABORT")
+    client.mset({f"key{i}": "x" for i in range(600)})
+    client.config_set("rdb-key-save-delay", 100_000)
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: list(server.folder.glob("temp-*.rdb")))
+    assert other.execute_command("SHUTDOWN", "ABORT")
+    wait_until(lambda: not list(server.folder.glob("temp-*.rdb")))
+    client.set("still", "here")
+    assert "Shutdown manually aborted" in server.log()
+    client.config_set("rdb-key-save-delay", 0)
+    server.close_clients()
+    assert server.stop() == 0
+    assert start_server(folder=server.folder).client().get("still") == "here"
+
+
+def test_unfinished_files_do_not_stay(start_server: StartServer) -> None:
+    server = start_server("--save", "")
+    slow_save(server.client())
+    [left] = server.folder.glob("temp-*.rdb")
+    os.kill(children(server)["persistence"], signal.SIGKILL)
+    wait_until(lambda: not left.exists())  # its heir
+    client = server.client()
+    wait_until(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+    client.config_set("stop-writes-on-bgsave-error", "no")
+    wait_until(lambda: children(server).get("persistence"))
+    slow_save(client)
+    server.close_clients()
+    kill_all(server)
+    assert list(server.folder.glob("temp-*.rdb"))
+    again = start_server("--save", "3600 1", folder=server.folder)
+    assert not list(server.folder.glob("temp-*.rdb"))
+    again.client().config_set("rdb-key-save-delay", 100_000)
+    again.close_clients()
+    again.process.send_signal(signal.SIGINT)
+    wait_until(lambda: list(server.folder.glob("temp-*.rdb")))
+    again.process.send_signal(signal.SIGINT)  # does not wait for the save
+    assert again.process.wait(10) == 0
+    assert not list(server.folder.glob("temp-*.rdb"))
