@@ -11,16 +11,15 @@ import pytest
 import servers
 from wire import Error, Wire, pack
 
+from tests.needs import redis_server
+
 NOWHERE = 1  # a port where nobody listens
 
 
 @pytest.fixture(scope="module", params=["redis", "shoal"])
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     """Another server: a real redis-server, and one of ours."""
-    path = servers.redis_server()
-    if request.param == "redis" and path is None:
-        pytest.skip("no redis-server to migrate to")
-    command = [str(path)] if request.param == "redis" else servers.shoal_server()
+    command = [redis_server()] if request.param == "redis" else servers.shoal_server()
     with servers.running(command, tmp_path_factory.mktemp("target")) as found:
         yield found
 
