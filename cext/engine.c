@@ -118,6 +118,7 @@ int engine_instance_begin(const char *run_id, uint32_t workers)
     atomic_fetch_add(&h->generation, 1);
     atomic_store(&h->clean, 0);
     atomic_store(&h->clients_paused, 0);
+    atomic_store(&h->peak_used, 0);
     /* a log that had failed, or whose first base was not done, stays so until a new base is on the disk */
     atomic_store(&h->write_error, atomic_load(&h->log_failed) || atomic_load(&h->log_state) == LOG_STARTING ? 2 : 0);
     atomic_store(&h->log_sleeps, 0);
@@ -302,6 +303,15 @@ void engine_memory(struct engine_memory *out)
     *out = (struct engine_memory){
         .used = view_used_bytes(), .committed = committed, .arena_size = h->arena_size, .overhead = view_overhead(),
         .segment = committed + committed / COW_BLOCK * sizeof(uint32_t) + h->pages_off};
+}
+
+int64_t engine_memory_peak(int reset)
+{
+    _Atomic int64_t *peak = &seg()->peak_used;
+    int64_t used = MAX(view_used_bytes(), 0), seen = atomic_load_explicit(peak, memory_order_relaxed);
+    if (reset) atomic_store_explicit(peak, seen = used, memory_order_relaxed);
+    while (seen < used && !atomic_compare_exchange_weak_explicit(peak, &seen, used, memory_order_relaxed, memory_order_relaxed)) {}
+    return MAX(seen, used);
 }
 
 uint64_t engine_db_size(uint32_t db) { return view_database(db).keys; }

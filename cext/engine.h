@@ -116,6 +116,8 @@ struct engine_memory {
     uint64_t segment;    /* committed in all, fixed parts included */
 };
 void engine_memory(struct engine_memory *out);
+/* Notes what is used now; the most of all workers so far (`reset`: begins anew). */
+int64_t engine_memory_peak(int reset);
 uint64_t engine_db_size(uint32_t db);
 uint64_t engine_db_expires(uint32_t db);
 

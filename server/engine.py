@@ -294,6 +294,11 @@ def memory() -> Memory:
     return Memory(max(int(row.used), 0), int(row.committed), int(row.arena_size), int(row.overhead), int(row.segment))
 
 
+def memory_peak(reset: bool = False) -> int:
+    """Most bytes of the dataset that any worker has seen; `reset`: begins anew."""
+    return int(lib.engine_memory_peak(int(reset)))
+
+
 def db_size(db: int) -> int:
     return int(lib.engine_db_size(db))
 

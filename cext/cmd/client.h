@@ -58,6 +58,7 @@ struct client {
     size_t query_len, query_at, query_cap; /* bytes in it, where the next command starts, allocated */
     struct parser parser;         /* state of a command that is not complete */
 
+    uint64_t counted_memory;      /* what of it is in slot.client_memory (net/crowd.h) */
     uint64_t wrote_lsn;           /* of its last write that was logged; 0 = none (WAITAOF) */
 
     /* output not yet taken by the socket */

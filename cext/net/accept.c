@@ -37,6 +37,7 @@ void accept_init(void)
 {
     spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     atomic_store(&my_slot->clients, 0);
+    atomic_store(&my_slot->client_memory, 0);
 }
 
 void accept_add_listener(int fd, enum listener_kind kind)

@@ -17,6 +17,7 @@
 #include "cmd/blocking.h"
 #include "cmd/monitor.h"
 #include "cmd/multi.h"
+#include "net/crowd.h"
 #include "net/input.h"
 #include "net/output.h"
 #include "net/worker.h"
@@ -154,6 +155,7 @@ struct client *client_create(int fd, bool unix_socket)
     c->next_by_id = by_id[id % ID_BUCKETS];
     by_id[id % ID_BUCKETS] = c;
     clients_count++;
+    crowd_account(c);
     return c;
 }
 
@@ -183,6 +185,7 @@ static void unlink_client(struct client *c)
 
 void client_destroy(struct client *c)
 {
+    crowd_forget(c);
     multi_client_closed(c);
     blocking_client_closed(c);
     monitor_stop(c);

@@ -1,4 +1,5 @@
 /* net/input.c - reading, cutting into batches, executing, answering. Whose buffer is which: input.h. */
+#include "net/crowd.h"
 #include "net/input.h"
 
 #include <errno.h>
@@ -164,6 +165,7 @@ static size_t process(struct client *c, const uint8_t *p, size_t n)
     }
     input_running = NULL;
     output_send(c, &worker_reply);
+    if (unlikely(c->multi || c->watches)) crowd_account(c);
     if (unlikely(worker_reply.cap > 4 * REPLY_FLUSH)) reply_deinit(&worker_reply);
     return at;
 }
@@ -175,6 +177,7 @@ static void drop_private(struct client *c)
     free(c->query);
     c->query = NULL;
     c->query_len = c->query_at = c->query_cap = 0;
+    crowd_account(c);
 }
 
 /* Room for `want` bytes from the next command's start on. */
@@ -193,7 +196,8 @@ static bool private_room(struct client *c, size_t want)
     }
     c->query = grown;
     c->query_cap = want;
-    return true;
+    crowd_account(c);
+    return !c->close_asap;
 }
 
 static bool over_limit(struct client *c)

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cmd/dispatch.h"
+#include "net/crowd.h"
 #include "net/log.h"
 #include "net/worker.h"
 #include "shm/slot.h"
@@ -288,6 +289,7 @@ void output_send(struct client *c, struct reply *r)
                 worker_want_write(c, true);
             client_publish(c);
             output_check_limits(c);
+            crowd_account(c);
         }
     } else if (c->close_after_reply) {
         client_close_asap(c);

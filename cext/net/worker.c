@@ -1,4 +1,5 @@
 /* net/worker.c - the loop. Its order and fairness: worker.h. */
+#include "net/crowd.h"
 #include "net/worker.h"
 
 #include <errno.h>
@@ -199,6 +200,7 @@ static void sweep_clients(int64_t now_ms)
     int64_t timeout = setting(SET_timeout) * 1000;
     for (struct client *c = clients_first; c; c = c->next) {
         client_publish(c);
+        crowd_account(c);
         if (c->out_first) output_check_limits(c);
         bool exempt = c->blocked || c->away || c->flags & (CLIENT_FLAG_PUBSUB | CLIENT_FLAG_REPLICA | CLIENT_FLAG_MONITOR);
         if (timeout > 0 && !exempt && now_ms - c->active_ms > timeout) {
@@ -237,6 +239,7 @@ static void cron(int64_t now_us)
     free_failed = false;
     blocking_check();
     accept_timer();
+    crowd_check();
     if (held_first && !(atomic_load_explicit(&seg()->clients_paused, memory_order_relaxed) &&
                         clock_cached_ms() < atomic_load_explicit(&seg()->pause_until_ms, memory_order_relaxed)))
         release_held();

@@ -44,6 +44,7 @@ struct client_record {
     _Atomic uint32_t subscriptions, pattern_subscriptions, shard_subscriptions;
     _Atomic uint64_t query_bytes, query_free, argv_bytes, multi_bytes, reply_bytes, output_list_bytes, output_list_length;
     _Atomic uint64_t net_in, net_out, commands;
+    _Atomic uint64_t memory;      /* bytes held for it, for maxmemory-clients (net/crowd.h) */
     char user[64];
     char name[CLIENT_NAME_MAX];
     char lib_name[64];

@@ -162,6 +162,7 @@ struct seg_header {
     _Atomic uint64_t deaths[8];        /* unexpected deaths by process kind */
     _Atomic uint64_t slow_next;        /* id of the next entry of the slow log (net/slow.h) */
     _Atomic uint64_t latency_next;     /* the same of latency events */
+    _Atomic int64_t peak_used;         /* most bytes of the dataset that any worker has seen (CONFIG RESETSTAT: since then) */
     _Atomic uint64_t slow_first;       /* ids below were forgotten by SLOWLOG RESET */
 
     _Alignas(CACHE_LINE) shm_off keyspace; /* struct keyspace (keyspace/keyspace.h), in the arena */

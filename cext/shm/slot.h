@@ -58,6 +58,7 @@ struct slot {
     _Atomic uint64_t births;             /* processes that have had this slot in this instance */
     _Atomic uint32_t ready;              /* 1 = repaired and serving */
     _Atomic uint32_t clients;            /* connections it serves or is being handed */
+    _Atomic uint64_t client_memory;      /* bytes that its connections hold (net/crowd.h) */
     _Atomic uint64_t loop_epoch;         /* bumped once per event loop round: nothing private outlives a round */
 
     /* transaction (shm/txn.c) */

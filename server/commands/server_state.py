@@ -45,8 +45,6 @@ class ServerState:
     def __init__(self, child: Child) -> None:
         self.child = child
         self.config: Config = child.config
-        self.peak_memory = 0
-        self.peak_time = 0.0
         self.sampled = 0.0
         self.dialogues = Dialogues()
         self.migrate_connections = Connections()
@@ -65,17 +63,11 @@ class ServerState:
         return os.fstat(self.child.segment_fd).st_blocks * 512
 
     def peak(self) -> int:
-        """Most bytes of the dataset that this worker has seen."""
-        self.note_memory()
-        return self.peak_memory
+        """Most bytes of the dataset that any worker has seen."""
+        return engine.memory_peak()
 
     def reset_peaks(self) -> None:
-        self.peak_memory = 0
-
-    def note_memory(self) -> None:
-        used = engine.memory().used
-        if used > self.peak_memory:
-            self.peak_memory, self.peak_time = used, time.time()
+        engine.memory_peak(reset=True)
 
     def tick(self) -> None:
         """Called by the worker's timer: samples for instantaneous values, once a second however often it is called."""
@@ -86,4 +78,4 @@ class ServerState:
         stats = engine.stats()
         for name, rate in self.rates.items():
             rate.add(now, stats.get(name.lower(), 0))
-        self.note_memory()
+        engine.memory_peak()
