@@ -200,7 +200,7 @@ static void push_unserved(struct client *c, enum unblock_reason why)
         reply_error(out, ERR_UNBLOCKED);
     else
         reply_null_array(out);
-    observe_late(out->buf, out->len);
+    observe_late(c->record->command - 1, out->buf, out->len);
     client_push(c, out->buf, out->len);
 }
 
@@ -214,7 +214,7 @@ static void end_sync(struct blocked *b, enum unblock_reason why)
         sync_wait_reply(&b->sync, out);
     else if (!sync_wait_over(&b->sync, out))
         return;
-    observe_late(out->buf, out->len);
+    observe_late(c->record->command - 1, out->buf, out->len);
     client_push_ungated(c, out->buf, out->len);
     forget(b);
     client_resume(c);
@@ -231,7 +231,7 @@ static void end_waiting(struct blocked *b, enum unblock_reason why)
     if (!end_in_txn(&x) || !x.gone) return; /* no memory: it is tried again */
     if (x.served) {
         if (log_on()) c->wrote_lsn = atomic_load_explicit(&seg()->lsn, memory_order_acquire); /* at least that of its server */
-        observe_late(x.reply, x.reply_bytes);
+        observe_late(c->record->command - 1, x.reply, x.reply_bytes);
         client_push(c, x.reply, x.reply_bytes);
     } else {
         push_unserved(c, why);

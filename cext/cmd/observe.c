@@ -35,10 +35,13 @@ void observe_errors(struct reply *out)
     atomic_store_explicit(&row->count, atomic_load_explicit(&row->count, memory_order_relaxed) + count, memory_order_relaxed);
 }
 
-void observe_late(const uint8_t *p, size_t n)
+void observe_late(uint32_t command, const uint8_t *p, size_t n)
 {
     struct reply view = {.buf = (uint8_t *)(uintptr_t)p, .len = n, .errors = 1};
-    if (n && *p == '-') observe_errors(&view);
+    if (!n || *p != '-' || command >= ARRAY_LEN(my_slot->cmd_failed)) return;
+    _Atomic uint64_t *failed = &my_slot->cmd_failed[command];
+    observe_errors(&view);
+    atomic_store_explicit(failed, atomic_load_explicit(failed, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
 static bool in_use(uint32_t slot) { return atomic_load_explicit(&slot_at(slot)->births, memory_order_relaxed) != 0; }

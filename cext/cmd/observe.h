@@ -49,8 +49,8 @@ static ALWAYS_INLINE void observe_time(uint32_t command, uint64_t ns)
 
 /* Counts the errors that `out` has got and that are not counted yet, by the code of the latest. */
 void observe_errors(struct reply *out) COLD;
-/* A reply that was made earlier, or elsewhere, leaves now: if it is an error it counts. */
-void observe_late(const uint8_t *p, size_t n);
+/* The reply of a command that waited leaves now: if it is an error it counts, and the call as failed. */
+void observe_late(uint32_t command, const uint8_t *p, size_t n);
 /* Statistics of all slots start anew (CONFIG RESETSTAT). */
 void observe_reset(void);
 

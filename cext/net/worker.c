@@ -133,7 +133,7 @@ void client_push_ungated(struct client *c, const void *p, size_t n) { push(c, p,
 
 void client_answer(struct client *c, const void *p, size_t n)
 {
-    observe_late(p, n);
+    observe_late(c->record->command - 1, p, n);
     if (log_on()) c->wrote_lsn = atomic_load_explicit(&seg()->lsn, memory_order_acquire); /* at least that of its own writes */
     client_push(c, p, n);
     c->away = false;

@@ -360,3 +360,16 @@ def test_a_worker_that_dies_leaves_nothing(tmp_path: Path) -> None:
         again = waiting(w, connect, "BLPOP", "q", 0)
         assert w("RPUSH", "q", "y") == 1
         assert again.read() == [b"q", b"y"]
+
+
+def test_an_error_that_ends_the_waiting_is_counted(w: Wire, connect: Connect) -> None:
+    """As that of a command that answers at once: INFO errorstats, commandstats, stats."""
+    w("CONFIG", "RESETSTAT")
+    w("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM")
+    waiter = waiting(w, connect, "XREADGROUP", "GROUP", "g", "alice", "BLOCK", 0, "STREAMS", "s", ">")
+    w("XGROUP", "DESTROY", "s", "g")
+    assert waiter.read().code == "NOGROUP"
+    assert b"errorstat_NOGROUP:count=1" in w("INFO", "errorstats")
+    stats = next(line for line in w("INFO", "commandstats").splitlines() if line.startswith(b"cmdstat_xreadgroup:"))
+    assert b"calls=1," in stats and b"failed_calls=1" in stats
+    assert b"total_error_replies:1\r\n" in w("INFO", "stats")
