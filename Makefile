@@ -25,7 +25,7 @@ TESTS ?= tests
 PYTEST_ARGS ?= -q
 export SHOAL_TEST_WORKERS ?= 2
 
-.PHONY: help run build powercuts test test-c test-py test-touch test-tools lint typecheck loadtest loadtest-ui compare clean distclean conf
+.PHONY: help run build powercuts test test-c fuzz test-py test-touch test-tools lint typecheck loadtest loadtest-ui compare clean distclean conf
 .DELETE_ON_ERROR:
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo 'make build        $(BIN)/shoal-server and $(BIN)/shoal, ready to run'
 	@echo 'make test         lint, C tests (plain, ASan+UBSan), Python tests, and the command tests with every store checked (test-touch)'
 	@echo 'make test-c       only the C tests       make test-py    only pytest (TESTS=path PYTEST_ARGS=...)'
+	@echo 'make fuzz         damaged values under ASan and UBSan, with clang (FUZZ_ROUNDS=, FUZZ_SECONDS=)'
 	@echo 'make lint         ruff, mypy, C warnings as errors'
 	@echo 'make loadtest     locust, headless, with a report   make loadtest-ui   its web page'
 	@echo 'make compare      side by side with other servers, by loadtest/compare (COMPARE_ARGS=...)'
@@ -109,6 +110,18 @@ test-c:
 	@scripts/run_c_tests.sh $(C_PLAIN)/tests
 	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS) tests OUT=../$(C_ASAN) DEBUG=1 OPT=-O1 EXTRA='$(SANITIZE)'
 	@scripts/run_c_tests.sh $(C_ASAN)/tests
+
+# Damaged values of every type through RESTORE and the commands of their type, under ASan and UBSan: FUZZ_ROUNDS of our own kind, then clang's
+# libFuzzer, which finds its own, for FUZZ_SECONDS.
+FUZZ_ROUNDS ?= 400000
+FUZZ_SECONDS ?= 200
+FUZZ_DIR := build/c-fuzz
+fuzz:
+	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS) tests OUT=../$(C_ASAN) DEBUG=1 OPT=-O1 EXTRA='$(SANITIZE)'
+	@SHOAL_FUZZ_ROUNDS=$(FUZZ_ROUNDS) $(C_ASAN)/tests/test_fuzz_restore
+	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS) fuzz OUT=../$(FUZZ_DIR) CC=clang DEBUG=1 OPT=-O1 EXTRA='$(SANITIZE) -fsanitize=fuzzer-no-link'
+	@mkdir -p $(FUZZ_DIR)/corpus && SHOAL_FUZZ_CORPUS=$(FUZZ_DIR)/corpus $(C_ASAN)/tests/test_fuzz_restore
+	@cd $(FUZZ_DIR) && ./fuzz_restore -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -timeout=10 -detect_leaks=0 -print_final_stats=1 corpus
 
 test-py: test-tools build
 	@$(MAKE) --no-print-directory -s pytest

@@ -276,7 +276,7 @@ void engine_snapshot_end(void);
 /* Ends what a dead persistence process left running. */
 void engine_snapshot_abandon(void);
 void engine_snapshot_get(struct engine_snapshot *out);
-/* flags: 1 compress 2 checksum 4 AOF base 8 check the inside deeply (load) 16 drop what is over (load). Of the running snapshot. */
+/* flags: 1 compress 2 checksum 4 AOF base 16 drop what is over (load). Of the running snapshot. */
 int engine_rdb_save(int fd, uint32_t flags, char *err, size_t errlen);
 /* The same as RESP commands: a base of the append-only file (snap/resp_base.h). */
 int engine_resp_base_save(int fd, char *err, size_t errlen);

@@ -411,7 +411,7 @@ _section(
         "sanitize-dump-payload",
         Enum(names=("no", "yes", "clients")),
         "no",
-        "Check values of RESTORE and snapshots deeply.",
+        "Accepted: values of RESTORE and snapshots are always checked in full, whoever sends them.",
     ),
     Setting(
         "snapshot-preimage-memory",

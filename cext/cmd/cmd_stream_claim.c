@@ -130,7 +130,7 @@ static bool xautoclaim_options(struct cmd *c, struct claiming *x, int64_t *count
 {
     for (uint32_t i = 6; i < c->argc; i++) {
         if (i + 1 < c->argc && arg_is(c, i, "count")) {
-            if (!arg_i64(c, ++i, count)) return false;
+            if (!arg_i64_or(c, ++i, count, "ERR COUNT must be > 0")) return false;
             if (*count < 1 || *count > INT64_MAX / (int64_t)sizeof(struct stream_id)) {
                 reply_errorf(c->out, "ERR COUNT must be > 0");
                 return false;

@@ -4,8 +4,8 @@
  * the value needs, and read all that rdb_version_known() names.
  *
  * RESTORE loads straight into the place of the key after a savepoint; a payload that turns out bad is rolled back to it. Inside bad
- * payloads nothing is followed unchecked, whatever sanitize-dump-payload says; the setting adds the checks that only keep a value
- * sensible. (Here and not in cmd/, because cmd/ lies below snap/.)
+ * payloads nothing is followed unchecked: whatever sanitize-dump-payload says, everything is looked at, as a value must be read element by
+ * element anyway to get into the arena. (Here and not in cmd/, because cmd/ lies below snap/.)
  */
 #include "base/crc64.h"
 #include "base/le.h"
@@ -157,7 +157,7 @@ void cmd_restore(struct cmd *c)
         reply_error(c->out, ERR_BADDUMP);
         return;
     }
-    struct rdb_in in = {.p = payload.p + 1, .end = payload.p + payload.n - FOOTER_BYTES, .deep = setting(SET_sanitize_dump_payload) != 0};
+    struct rdb_in in = {.p = payload.p + 1, .end = payload.p + payload.n - FOOTER_BYTES};
     struct txn_savepoint before = txn_savepoint(c->txn);
     struct entry *e;
     unsigned type = rdb_type_of_byte(payload.p[0], le_load16(in.end));

@@ -67,15 +67,25 @@ static bool load_counters(struct loading *l, uint64_t live)
     return rdb_refuse(l->in, "Stream length or last ID is not that of its entries");
 }
 
+/* A time in milliseconds; one before 1970 is none. */
+static bool get_time(struct rdb_in *in, int64_t *ms)
+{
+    uint64_t v;
+    if (!rdb_get_u64(in, &v)) return false;
+    *ms = v > INT64_MAX ? 0 : (int64_t)v;
+    return true;
+}
+
 static bool load_pending(struct loading *l, struct stream_group *g)
 {
-    uint64_t n, ms, deliveries;
+    uint64_t n, deliveries;
+    int64_t ms;
     struct stream_id id;
     if (!rdb_get_count(l->in, 25, &n)) return false;
     for (; n; n--) {
-        if (!get_raw_id(l->in, &id) || !rdb_get_u64(l->in, &ms) || !rdb_get_len(l->in, &deliveries)) return false;
+        if (!get_raw_id(l->in, &id) || !get_time(l->in, &ms) || !rdb_get_len(l->in, &deliveries)) return false;
         if (stream_nack(g, id)) return rdb_refuse(l->in, "Duplicated global PEL entry loading stream consumer group");
-        stream_nack_add(l->t, g, NULL, id, (int64_t)ms, deliveries);
+        stream_nack_add(l->t, g, NULL, id, ms, deliveries);
     }
     return true;
 }
@@ -83,15 +93,16 @@ static bool load_pending(struct loading *l, struct stream_group *g)
 static bool load_consumer(struct loading *l, struct stream_group *g)
 {
     struct slice name;
-    uint64_t seen, active, n;
+    int64_t seen, active;
+    uint64_t n;
     struct stream_id id;
-    if (!rdb_get_string(l->in, &name) || name.n > RDB_STRING_MAX || !rdb_get_u64(l->in, &seen)) return false;
+    if (!rdb_get_string(l->in, &name) || name.n > RDB_STRING_MAX || !get_time(l->in, &seen)) return false;
     active = seen;
-    if (l->type == RDB_STREAM_3 && !rdb_get_u64(l->in, &active)) return false;
-    struct stream_consumer *c = stream_consumer_create(l->t, g, name, (int64_t)seen);
+    if (l->type == RDB_STREAM_3 && !get_time(l->in, &active)) return false;
+    struct stream_consumer *c = stream_consumer_create(l->t, g, name, seen);
     if (!c) return rdb_refuse(l->in, "Duplicate stream consumer detected");
     if (!rdb_get_count(l->in, 16, &n)) return false;
-    c->active_ms = (int64_t)active;
+    c->active_ms = active;
     for (; n; n--) {
         if (!get_raw_id(l->in, &id)) return false;
         struct stream_nack *nack = stream_nack(g, id);

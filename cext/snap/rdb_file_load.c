@@ -275,7 +275,7 @@ int rdb_file_load(int fd, uint32_t flags, struct rdb_file_info *info, char *err,
         snprintf(err, errlen, "no memory for a file window");
         return -1;
     }
-    l.in = (struct rdb_in){.p = l.buf, .end = l.buf, .more = window_more, .ctx = &l, .deep = flags & RDB_FILE_DEEP};
+    l.in = (struct rdb_in){.p = l.buf, .end = l.buf, .more = window_more, .ctx = &l};
     ks_set_now_ms(clock_wall_ms());
     bool expiry_was = ks_expiry_on;
     ks_expiry_on = false; /* what is read stays until the server serves */

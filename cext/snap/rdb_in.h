@@ -17,7 +17,6 @@ struct rdb_in {
     const uint8_t *p, *end;
     bool (*more)(struct rdb_in *in, size_t need);
     void *ctx;    /* the source's */
-    bool deep;    /* check the inside of listpacks and the like entry by entry (sanitize-dump-payload); else only their frames */
     bool bad;
     const char *why; /* what the value's own reader found; NULL = bytes are missing or make no sense */
 };

@@ -1,7 +1,7 @@
 /* snap/rdb_load.h - values from RDB records and DUMP payloads: every value type of RDB versions 1 to 12, and of Valkey's 80, but modules'.
  *
- * Nothing in the input is trusted: wrong lengths, broken listpacks, members twice and the like are refused, never followed. With in->deep
- * unset, listpacks and the like are still checked entry by entry where our own code would follow them.
+ * Nothing in the input is trusted: wrong lengths, broken listpacks, members twice and the like are refused, never followed. There is no
+ * shallow way: a damaged value in shared memory could take every process with it.
  */
 #ifndef SHOAL_SNAP_RDB_LOAD_H
 #define SHOAL_SNAP_RDB_LOAD_H

@@ -217,7 +217,7 @@ static void survives_saving(void)
         t = fixture_begin();
         struct txn_savepoint before = txn_savepoint(t);
         uint8_t *exact = copy_exactly(bad, n);
-        struct rdb_in hostile = {.p = exact, .end = exact + n, .deep = true};
+        struct rdb_in hostile = {.p = exact, .end = exact + n};
         if (rdb_load_object(&hostile, RDB_STREAM_2, t, &k2, NULL) == RDB_LOADED) {
             struct stream_iter it;
             struct stream_id id;
