@@ -23,7 +23,7 @@ from shoal.persist import temporary
 from shoal.persist.appendonly import AppendOnly, LoadError
 from shoal.workers.child import Child
 
-COMPRESS, CHECKSUM, AOF_BASE, DEEP, DROP_EXPIRED = 1, 2, 4, 8, 16
+COMPRESS, CHECKSUM, AOF_BASE, DROP_EXPIRED = 1, 2, 4, 16
 """Flags of engine.rdb_save and engine.rdb_load."""
 
 FLUSHED = 2
@@ -115,7 +115,6 @@ class Persistence:
         log_fd = log.descriptor()
         engine.log_to(log_fd, log.level, log.role)
         flags = DROP_EXPIRED | (CHECKSUM if self.config["rdbchecksum"] else 0)
-        flags |= DEEP if self.config["sanitize-dump-payload"] == "yes" else 0
         try:
             found = engine.rdb_load(fd, flags)
         except EngineError as e:

@@ -15,14 +15,7 @@ from shoal.persist import loading, moments
 from shoal.persist.logfiles import OpenLog, base_moment, find, open_log
 from shoal.persist.manifest import LogFile, LogFolder, Manifest, ManifestError
 
-<<<<<<< HEAD
 _SHM = "/dev/shm"
-=======
-_CHECKSUM = 2
-_SEGMENT_SPARE = 256 << 20
-_SEGMENT_FACTOR = 12
-"""A file may unfold to so many times its size (LZF, listpacks that become tables)."""
->>>>>>> 9dcfd10 (restore: damaged values are searched for; times before 1970 are none)
 
 
 def check(name: str) -> str:
@@ -46,19 +39,8 @@ def _file(path: str) -> str:
         log = LogFolder(os.path.dirname(folder), os.path.basename(folder), alone.name)
         return _log(OpenLog(log, Manifest(None, (alone,)), [(alone, fd)]), path)
     try:
-<<<<<<< HEAD
         loading.prepare(os.fstat(fd).st_size)
-        found = engine.rdb_load(fd, loading.CHECKSUM | loading.DEEP)
-=======
-        arena = os.fstat(fd).st_size * _SEGMENT_FACTOR + _SEGMENT_SPARE
-        memory = os.memfd_create("shoal-check", os.MFD_CLOEXEC)
-        os.ftruncate(memory, engine.segment_size(arena, 16384, 1, 1))
-        engine.segment_create(memory, arena, 16 << 20, 16384, 1, 1)
-        engine.instance_begin("0" * 40, 1)
-        while engine.segment_grow() > 0:
-            pass
-        found = engine.rdb_load(fd, _CHECKSUM)
->>>>>>> 9dcfd10 (restore: damaged values are searched for; times before 1970 are none)
+        found = engine.rdb_load(fd, loading.CHECKSUM)
         engine.check()
         rest = os.fstat(fd).st_size - found.bytes
     except EngineError as e:

@@ -11,7 +11,7 @@ import os
 from shoal import engine
 from shoal.persist.logfiles import OpenLog
 
-CHECKSUM, DEEP = 2, 8
+CHECKSUM = 2
 _COMPRESS = 1
 _SPARE = 256 << 20
 _FACTOR = 12
