@@ -14,6 +14,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Protocol
 
@@ -136,12 +137,14 @@ def create(place: Place, source: Source, interrupt: Callable[[], None] = lambda:
     facts = source.facts()
     name = f"{_PREFIX}{time.strftime(_TIME, time.gmtime(begun / 1000))}.{begun % 1000:03d}Z"
     writer = _Writer(place, name, interrupt)
-    if facts.log_on:
-        backup = _of_log(writer, source, facts, begun)
-    else:
-        backup = _of_snapshot(writer, source)
-    with place.open(f"{name}/{DESCRIPTION}", "wb") as f:
-        f.write(orjson.dumps(asdict(backup), option=orjson.OPT_INDENT_2) + b"\n")
+    try:
+        backup = _of_log(writer, source, facts, begun) if facts.log_on else _of_snapshot(writer, source)
+        with place.open(f"{name}/{DESCRIPTION}", "wb") as f:
+            f.write(orjson.dumps(asdict(backup), option=orjson.OPT_INDENT_2) + b"\n")
+    except BaseException:
+        with suppress(Exception):  # what went wrong first is what counts; `unfinished` finds what is left
+            remove(place, name)
+        raise
     return backup
 
 

@@ -7,6 +7,8 @@ A mapped segment is for the life of the process, so each of these functions is c
 from __future__ import annotations
 
 import os
+import threading
+import time
 
 from shoal import engine
 from shoal.persist.logfiles import OpenLog
@@ -17,6 +19,7 @@ _SPARE = 256 << 20
 _FACTOR = 12
 """A file may unfold to so many times its size (LZF, listpacks that become tables)."""
 _DATABASES = 16384
+_WAIT_MS = 100
 
 
 def prepare(size: int) -> None:
@@ -27,8 +30,14 @@ def prepare(size: int) -> None:
     engine.segment_create(memory, arena, 16 << 20, _DATABASES, 1, 1)
     engine.instance_begin("0" * 40, 1)
     engine.worker_start(1, engine.KIND_PERSISTENCE)
-    while engine.segment_grow() > 0:
-        pass
+    threading.Thread(target=_keeper, daemon=True).start()
+
+
+def _keeper() -> None:
+    """Memory is committed as it is needed (see shoal.workers.keeper); what the files unfold to is not known before."""
+    while True:
+        if engine.grow_wait(_WAIT_MS) and engine.segment_grow() < 0:
+            time.sleep(_WAIT_MS / 1000)
 
 
 def load_log(opened: OpenLog) -> int:

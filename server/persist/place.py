@@ -6,6 +6,7 @@ another name, forced to the disk and renamed; object stores give that by themsel
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -69,7 +70,10 @@ class Place:
         if self.fs is not None:
             if self.fs.exists(self.path(f"{name}/{first}")):
                 self.fs.rm_file(self.path(f"{name}/{first}"))
-            self.fs.rm(self.path(name), recursive=True)
+            if self.fs.exists(self.path(name)):
+                self.fs.rm(self.path(name), recursive=True)
+            return
+        if not os.path.exists(self.path(name)):
             return
         if os.path.exists(self.path(f"{name}/{first}")):
             os.unlink(self.path(f"{name}/{first}"))
@@ -77,11 +81,22 @@ class Place:
         shutil.rmtree(self.path(name))
 
 
+def _make_folders(path: str) -> None:
+    """All that are missing, for owner and group alone."""
+    if not os.path.isdir(path):
+        _make_folders(os.path.dirname(path) or ".")
+        try:
+            os.mkdir(path, 0o750)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from None
+
+
 @contextmanager
 def whole_file(path: str) -> Iterator[IO[bytes]]:
     """A file that gets its name when all bytes are on the disk; OSError."""
     folder = os.path.dirname(path) or "."
-    os.makedirs(folder, mode=0o750, exist_ok=True)
+    _make_folders(folder)
     temporary = os.path.join(folder, f".{os.path.basename(path)}.{os.getpid()}")
     try:
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640), "wb") as f:

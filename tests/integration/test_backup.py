@@ -166,6 +166,27 @@ def test_a_backup_that_fails_is_told(start_server: StartServer, tmp_path: Path) 
     assert client.info("persistence")["backups_consecutive_failures"] == 0
 
 
+def test_a_full_disk_leaves_nothing_behind(start_server: StartServer, faults: Path, tmp_path: Path) -> None:
+    server = start_server(*LOG_ON, "--backup-place", "copies", "--backup-schedule", EACH_SECOND)
+    client = server.client()
+    client.set("a", "x" * 100_000)
+    wait_until(lambda: client.info("persistence")["backups"] >= 1, 20)
+    faults.write_text("write_err=ENOSPC path=copies")
+    wait_until(lambda: client.info("persistence")["backup_last_status"] == "err", 20)
+    assert "No space left on device" in client.info("persistence")["backup_last_error"]
+    client.set("a", "writes go on")
+    client.config_set("backup-schedule", "")
+    wait_until(lambda: not client.info("persistence")["backup_in_progress"])
+    place = Place(str(server.folder / "copies"))
+    assert place.folders() == [b.name for b in backups(place)]
+    assert (server.folder / "copies").stat().st_mode & 0o777 == 0o750
+    refused = tool("-p", str(server.port), "backup", tmp_path / "copies")
+    assert refused.returncode == 2 and "No space left on device" in refused.stderr and Place(str(tmp_path / "copies")).folders() == []
+    faults.write_text("")
+    client.config_set("backup-schedule", EACH_SECOND)
+    wait_until(lambda: client.info("persistence")["backup_last_status"] == "ok", 20)
+
+
 def test_memory_left_by_a_killed_server(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server("--save", "")
     server.client().set("a", "1")

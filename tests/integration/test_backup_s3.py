@@ -69,8 +69,6 @@ def test_to_s3_and_back_into_redis(start_server: StartServer, start_peer: StartP
     client.flushall()
     listed = tool("backups", "list", bucket).stdout.splitlines()
     assert len(listed) == 2 and all("  aof  " in line and "4 keys" in line for line in listed)
-    verified = tool("backups", "verify", bucket)
-    assert verified.returncode == 0 and verified.stdout.count("ok") == 2
     done = tool("restore", bucket, "--into", tmp_path / "last")
     assert done.returncode == 0, done.stderr
     assert digest(start_peer("redis-7.0", tmp_path / "last", "--appendonly", "yes").client) == moments[-1][1]
@@ -82,12 +80,11 @@ def test_to_s3_and_back_into_redis(start_server: StartServer, start_peer: StartP
     path = f"{bucket}/{name}/appendonlydir/appendonly.aof.1.incr.aof"
     subprocess.run([sys.executable, "-c", f"import s3fs; s3fs.S3FileSystem().pipe({path!r}, b'nothing')"], check=True, capture_output=True)
     verified = tool("backups", "verify", bucket)
-    assert verified.returncode == 1 and f"{name}  appendonlydir/appendonly.aof.1.incr.aof has 7 bytes" in verified.stdout
+    assert verified.returncode == 1 and verified.stdout.count("  ok") == 1 and f"{name}  appendonlydir/appendonly.aof.1.incr.aof has 7 bytes" in verified.stdout
     refused = tool("restore", bucket, "--into", tmp_path / "x")
     assert refused.returncode == 2 and "is damaged" in refused.stderr and not (tmp_path / "x").exists()
     pruned = tool("backups", "prune", bucket, "--keep", "monthly 1")
     assert pruned.returncode == 0 and pruned.stdout.count("removed") == 1
-    assert len(tool("backups", "list", bucket).stdout.splitlines()) == 1
 
 
 def test_the_schedule_writes_to_s3(start_server: StartServer, start_peer: StartPeer, bucket: str, tmp_path: Path) -> None:
