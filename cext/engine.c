@@ -25,6 +25,7 @@
 #include "shm/inbox.h"
 #include "shm/repair.h"
 #include "shm/segment.h"
+#include "snap/rdb_file.h"
 
 struct engine_hooks engine_hooks;
 
@@ -343,6 +344,7 @@ int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen)
     atomic_store(&my_slot->ready, 0);
     clock_refresh();
     ks_set_now_ms(clock_cached_ms());
+    if (kind == SLOT_PERSISTENCE) rdb_team_abandon();
     slot_repair();
     txn_init(&my_txn);
     client_records_sweep(slot);

@@ -84,10 +84,17 @@ static void log_empty_key(struct slice key)
     server_log(LOG_WARNING, "rdbLoadObject: skipping empty key: %.*s", (int)MIN(key.n, (size_t)512), (const char *)key.p);
 }
 
+static void log_progress(uint64_t bytes)
+{
+    uint64_t total = atomic_load(&seg()->progress_total);
+    if (total) server_log(LOG_NOTICE, "Loading: %d%% of %llu MB", (int)(100 * bytes / total), (unsigned long long)(total >> 20));
+}
+
 int engine_rdb_load(int fd, uint32_t flags, struct engine_rdb *out, char *err, size_t errlen)
 {
     struct rdb_file_info i;
     rdb_file_empty_key = log_empty_key;
+    rdb_load_progress = log_progress;
     int result = rdb_file_load(fd, flags, &i, err, errlen);
     *out = (struct engine_rdb){i.keys, i.expired, i.bytes, i.created_s, i.used_mem, i.version, i.aof_base, i.empty};
     if (result) server_log(LOG_WARNING, "Bad RDB file, %s", err);

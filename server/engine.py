@@ -805,6 +805,10 @@ def resp_base_save(fd: int) -> None:
     _check(lib.engine_resp_base_save(fd, err, _ERR_LEN), err)
 
 
+LOADER_DIED = "a loading process died"
+"""How rdb_load and aof_load complain when it may be worth another try, on an empty keyspace."""
+
+
 def rdb_load(fd: int, flags: int) -> LoadedFile:
     """Read a file into the keyspace. Raises EngineError with the offset of what is wrong."""
     err = ffi.new("char[]", _ERR_LEN)

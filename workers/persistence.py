@@ -82,6 +82,7 @@ class Persistence:
             self.state.publish()
             self.aof.take_over()
         else:
+            self.empty()
             try:
                 if self.config["appendonly"]:
                     self.load_aof()
@@ -94,6 +95,14 @@ class Persistence:
                     if any(m["op"] == "stop" for m, _ in self.child.take()):
                         os._exit(0)
         self.child.tell({"op": "loaded"})
+
+    def empty(self) -> None:
+        """Drop what a load left that did not come to its end, at once."""
+        if any(engine.db_size(db) for db in range(self.config["databases"])):
+            log.warning("The dataset is half loaded: it is dropped, and loaded anew")
+            engine.flush_all()
+        while engine.lazy_step(_LAZY_ITEMS):
+            continue
 
     def path(self) -> str:
         return os.path.join(os.fsdecode(self.config["dir"].encode("latin-1")), self.config["dbfilename"])
@@ -116,7 +125,14 @@ class Persistence:
         engine.log_to(log_fd, log.level, log.role)
         flags = DROP_EXPIRED | (CHECKSUM if self.config["rdbchecksum"] else 0)
         try:
-            found = engine.rdb_load(fd, flags)
+            try:
+                found = engine.rdb_load(fd, flags)
+            except EngineError as e:
+                if not str(e).startswith(engine.LOADER_DIED) or engine.word("serving"):
+                    raise
+                log.warning(f"Loading failed: {e}")
+                self.empty()
+                found = engine.rdb_load(fd, flags)
         except EngineError as e:
             raise LoadError(
                 f"The RDB file {self.path()} cannot be loaded: {e}. It was not changed. redis-check-rdb tells more; "

@@ -35,6 +35,15 @@ struct rdb_file_info {
  * 0, or -1 with a message that says at which byte. */
 int rdb_file_load(int fd, uint32_t flags, struct rdb_file_info *info, char *err, size_t errlen);
 
+/* How the message of a load begins that failed because a loading process died: with the keyspace emptied it may be tried again. */
+#define RDB_LOADER_DIED "a loading process died"
+/* Most processes that load a large file at once, for the persistence process; 1: it does it alone. */
+extern unsigned rdb_team_most;
+/* Told every few seconds how far a large file is read. NULL = nobody. */
+extern void (*rdb_load_progress)(uint64_t bytes);
+/* Puts right what the loaders of a dead persistence process left; called by its heir, in its slot, before it takes any lock. */
+void rdb_team_abandon(void);
+
 /* Told of every key that is passed over because it holds nothing (outside a transaction). NULL = nobody. */
 extern void (*rdb_file_empty_key)(struct slice key);
 

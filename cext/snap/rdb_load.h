@@ -25,6 +25,10 @@ enum rdb_result rdb_load_object(struct rdb_in *in, unsigned type, struct txn *t,
 /* Why RESTORE refused the last payload, for the server's log, which must not be written inside a bracket: the worker's loop takes it. */
 extern const char *rdb_refused;
 
+/* Past a value (after type byte and key), or so many bytes, without looking inside. */
+bool rdb_skip_object(struct rdb_in *in, unsigned type);
+bool rdb_skip_bytes(struct rdb_in *in, uint64_t n);
+
 /* ---- one file per type: builds the value in the arena ---- */
 struct rdb_value {
     enum obj_type type;
