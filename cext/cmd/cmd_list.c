@@ -62,8 +62,9 @@ void list_pop_one(struct cmd *c, const struct key *k, struct entry *e, struct li
 {
     struct list_place at;
     struct lp_value v;
+    uint8_t room[LIST_TEXT_ROOM];
     list_seek(l, where == LIST_HEAD ? 0 : -1, &at);
-    list_get(&at, &v);
+    list_get(&at, &v, room);
     reply_value(c->out, &v);
     list_drop(c->txn, l, where, 1);
     list_shrunk(c, k, e, l, 1, pop_event[where]);
@@ -72,10 +73,11 @@ void list_pop_one(struct cmd *c, const struct key *k, struct entry *e, struct li
 /* `n` elements from the place on. */
 static void reply_run(struct cmd *c, const struct list *l, struct list_place at, uint64_t n, enum list_end to)
 {
+    uint8_t room[LIST_TEXT_ROOM];
     reply_array(c->out, n);
     while (n-- > 0) {
         struct lp_value v;
-        list_get(&at, &v);
+        list_get(&at, &v, room);
         reply_value(c->out, &v);
         if (n) list_step(l, &at, to);
     }
@@ -329,9 +331,9 @@ bool list_move(struct cmd *c, enum list_end from, enum list_end to)
     if (!list_for_write(c, &dst, &f, &b)) return true;
     struct list_place at;
     struct lp_value v;
-    uint8_t room[NUM_I64_ROOM];
+    uint8_t room[LIST_TEXT_ROOM];
     list_seek(&a, from == LIST_HEAD ? 0 : -1, &at);
-    list_get(&at, &v);
+    list_get(&at, &v, room);
     reply_value(c->out, &v);
     struct slice s = list_text(&at, room); /* its bytes stay where they are until the commit: a pop moves nothing ... */
     if (e == f) {
@@ -382,6 +384,7 @@ void cmd_lindex(struct cmd *c)
     struct list l = LIST_EMPTY;
     struct list_place at;
     struct lp_value v;
+    uint8_t room[LIST_TEXT_ROOM];
     bool refused;
     int64_t index;
     const struct entry *e = list_for_read(c, &l, &refused);
@@ -395,7 +398,7 @@ void cmd_lindex(struct cmd *c)
         reply_null(c->out);
         return;
     }
-    list_get(&at, &v);
+    list_get(&at, &v, room);
     reply_value(c->out, &v);
 }
 

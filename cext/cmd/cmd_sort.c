@@ -138,9 +138,13 @@ static void add_list(struct sort *s, const struct list *l, int64_t index, enum l
 {
     struct list_place p;
     struct lp_value v;
+    uint8_t room[LIST_TEXT_ROOM];
     for (bool more = list_seek(l, index, &p); more && s->n < s->room; more = list_step(l, &p, to)) {
-        list_get(&p, &v);
-        add_value(&v, s);
+        list_get(&p, &v, room);
+        if (v.text == room)
+            add_text(s, name_copy((struct slice){v.text, v.n}));
+        else
+            add_value(&v, s);
     }
 }
 

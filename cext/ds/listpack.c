@@ -131,8 +131,7 @@ struct lp_item lp_item_text(const void *s, size_t n)
     int64_t number;
     if (num_parse_i64(s, n, &number))
         return lp_item_number(number);
-    uint32_t size = (uint32_t)n, body = size + (n < 64 ? 1 : n < 4096 ? 2 : 5);
-    return (struct lp_item){.text = n == 0 ? nothing : s, .n = size, .bytes = with_back(body)};
+    return (struct lp_item){.text = n == 0 ? nothing : s, .n = (uint32_t)n, .bytes = lp_text_bytes((uint32_t)n)};
 }
 
 struct lp_item lp_item_value(const struct lp_value *v)
@@ -185,6 +184,18 @@ static uint8_t *put_text(uint8_t *p, const uint8_t *s, uint32_t n)
     return p + n;
 }
 
+static uint8_t *put_stemmed(uint8_t *p, const uint8_t *s, uint32_t n)
+{
+    if (n <= LP_STEMMED_LONG - LP_STEMMED - 1) {
+        *p++ = (uint8_t)(LP_STEMMED + n);
+    } else {
+        *p++ = LP_STEMMED_LONG;
+        *p++ = (uint8_t)n;
+    }
+    memcpy(p, s, n);
+    return p + n;
+}
+
 /* The highest seven bits first; all bytes but the first carry the mark. */
 static uint8_t *put_back(uint8_t *p, uint32_t n)
 {
@@ -197,12 +208,14 @@ static uint8_t *put_back(uint8_t *p, uint32_t n)
 uint32_t lp_item_body_bytes(const struct lp_item *item)
 {
     if (item->text == NULL) return number_body(item->number);
+    if (item->stemmed) return item->n + (item->n <= LP_STEMMED_LONG - LP_STEMMED - 1 ? 1 : 2);
     return item->n + (item->n < 64 ? 1 : item->n < 4096 ? 2 : 5);
 }
 
 uint8_t *lp_item_write_body(uint8_t *p, const struct lp_item *item)
 {
-    return item->text != NULL ? put_text(p, item->text, item->n) : put_number(p, item->number);
+    if (item->text == NULL) return put_number(p, item->number);
+    return unlikely(item->stemmed) ? put_stemmed(p, item->text, item->n) : put_text(p, item->text, item->n);
 }
 
 uint8_t *lp_item_write(uint8_t *p, const struct lp_item *item)

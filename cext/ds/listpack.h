@@ -5,7 +5,8 @@
  *   0xxxxxxx                 number 0..127           10nnnnnn data         string of n bytes
  *   110xxxxx x8              number of 13 bits       1110nnnn n8 data      string of n (12 bits) bytes
  *   F0 n32 data              string, 32-bit length   F1..F4 + 2 3 4 8      number of 16, 24, 32, 64 bits
- * A text that is a canonical number is always stored as the number.
+ * A text that is a canonical number is always stored as the number. F5..FE are free; structures of ours that are no listpacks use them for
+ * texts without their common beginning (ds/stem.h): the functions here measure and write such entries, but do not read their text.
  *
  * PURE: nothing here allocates, locks or knows of transactions; memory is the caller's, and so are the announcements. Therefore every
  * change has two steps. lp_plan() reads the listpack and says what would change; then the caller chooses:
@@ -25,6 +26,8 @@
 #define LP_HEADER 6
 #define LP_EMPTY_BYTES 7
 #define LP_END 0xFF
+#define LP_STEMMED 0xF5      /* F5..FD: what follows a stem, 0..8 bytes; FE: its length, then it */
+#define LP_STEMMED_LONG 0xFE
 #define LP_COUNT_UNKNOWN 65535
 #define LP_MAX_BYTES (1u << 30) /* as Redis' safety limit: no plan makes a larger one */
 
@@ -40,6 +43,7 @@ struct lp_item {
     const uint8_t *text; /* NULL: number */
     uint32_t n;
     uint32_t bytes; /* of the whole entry, back-length included */
+    bool stemmed;   /* text is what follows a stem (ds/stem.h) */
     int64_t number;
 };
 
@@ -66,7 +70,7 @@ static inline const uint8_t *lp_end(const uint8_t *lp) { return lp + lp_bytes(lp
 /* Size of encoding and data of the entry at p, without back-length. */
 static ALWAYS_INLINE uint32_t lp_body_bytes(const uint8_t *p)
 {
-    static const uint8_t fixed[16] = {5, 3, 4, 5, 9, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    static const uint8_t fixed[16] = {5, 3, 4, 5, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 1};
     uint32_t c = p[0];
     if (c < 0x80)
         return 1;
@@ -76,7 +80,7 @@ static ALWAYS_INLINE uint32_t lp_body_bytes(const uint8_t *p)
         return 2;
     if (c < 0xF0)
         return 2 + ((c & 0x0F) << 8 | p[1]);
-    return fixed[c & 0x0F] + (c == 0xF0 ? le_load32(p + 1) : 0);
+    return fixed[c & 0x0F] + (c == 0xF0 ? le_load32(p + 1) : c == LP_STEMMED_LONG ? p[1] : 0);
 }
 
 /* Size of the back-length that follows a body of n bytes. */
@@ -166,6 +170,12 @@ const uint8_t *lp_find(const uint8_t *p, const uint8_t *s, size_t n, uint32_t sk
 struct lp_item lp_item_text(const void *s, size_t n); /* n below LP_MAX_BYTES */
 struct lp_item lp_item_number(int64_t v);
 struct lp_item lp_item_value(const struct lp_value *v);
+/* Bytes of a whole entry for a text of n bytes that is no number. */
+static inline uint32_t lp_text_bytes(uint32_t n)
+{
+    uint32_t body = n + (n < 64 ? 1 : n < 4096 ? 2 : 5);
+    return body + lp_back_bytes(body);
+}
 /* Writes the entry, item->bytes long, for structures of such entries that are no listpacks; returns its end. */
 uint8_t *lp_item_write(uint8_t *dst, const struct lp_item *item);
 /* The same without the back-length. */

@@ -1,199 +1,46 @@
-/* types/list.c - lists: nodes and their memory, both ends, reading, the change of encoding. Layout, locks, deaths: list.h. */
+/* types/list.c - lists: both ends, reading, the change of encoding. Layout, locks, deaths: list.h. */
 #include "types/list_node.h"
 
 #include "keyspace/lazy.h"
 
-#define NODE_ROOM_FIRST 48u  /* bytes for elements in a list's first node: a block of 64 */
-#define SIZE_SAFETY_LIMIT 8192u /* bytes of a listpack that is limited by a number of elements */
+#define NODE_ROOM_FIRST 44u /* bytes for elements in a list's first node: a block of 64 */
 
 __attribute__((constructor)) static void register_type(void) { objtypes[OBJ_LIST] = &list_type; }
 
-/* ---- limits ---- */
+/* ---- room ---- */
 
-static int64_t fill(void) { return setting(SET_list_max_listpack_size); }
+static uint32_t log2_of(uint64_t n) { return 63u - (uint32_t)__builtin_clzll(n); }
 
-static uint64_t size_limit(int64_t f) { return f >= 0 ? UINT64_MAX : 2048ull << MIN(-f, (int64_t)5); }
-static uint64_t count_limit(int64_t f) { return f < 0 ? UINT64_MAX : f == 0 ? 1 : (uint64_t)f; }
-
-bool list_exceeds(uint64_t bytes, uint64_t count)
+/* Room for one more element at an end: the node anew, a size class larger in a listpack (they are near to each other: a short list is to
+ * stay small), twice as large in a quicklist up to its limit. A node that has doubled since may get another stem. */
+static NOINLINE shm_off node_grow(struct txn *t, struct list *l, shm_off off, struct slice s, enum list_end where, struct lp_item *item)
 {
-    int64_t f = fill();
-    if (f < 0) return bytes > size_limit(f);
-    return bytes > SIZE_SAFETY_LIMIT || count > count_limit(f);
-}
-
-bool is_large(struct slice s)
-{
-    int64_t threshold = setting(SET_quicklist_packed_threshold);
-    return s.n >= (uint64_t)threshold || s.n >= LP_MAX_BYTES - 64;
-}
-
-/* What a node weighs towards the limits beside its elements. */
-static uint32_t node_overhead(void)
-{
-    return fill() < 0 ? sizeof(struct list_links) + sizeof(struct list_node) : LIST_LP_OVERHEAD;
-}
-
-bool node_allows(shm_off n, size_t bytes)
-{
-    if (!n || is_plain(node_at(n))) return false;
-    return !list_exceeds((uint64_t)node_used(node_at(n)) + node_overhead() + bytes + 8, node_count(node_at(n)) + 1ull);
-}
-
-/* ---- nodes ---- */
-
-static uint64_t block_size(bool linked, uint64_t size) { return size + (linked ? sizeof(struct list_links) : 0); }
-
-shm_off node_new(struct txn *t, bool linked, uint64_t room, enum list_end grows)
-{
-    uint64_t block = arena_usable(block_size(linked, sizeof(struct list_node) + room));
-    shm_off off = txn_alloc(t, block);
-    if (linked) {
-        *(struct list_links *)shm_ptr(off) = (struct list_links){0, 0};
-        off += sizeof(struct list_links);
-    }
-    uint32_t size = (uint32_t)(block - block_size(linked, 0));
-    uint32_t at = grows == LIST_HEAD ? size : (uint32_t)sizeof(struct list_node);
-    *node_at(off) = (struct list_node){.size = size, .head = at, .count = 0, .tail = at};
-    return off;
-}
-
-void node_free(struct txn *t, bool linked, shm_off n)
-{
-    txn_free(t, n - block_size(linked, 0), block_size(linked, node_at(n)->size));
-}
-
-void list_count_add(struct txn *t, struct list *l, int64_t n)
-{
-    struct list_root *r = list_root(l);
-    TXN_SET(t, r->count, r->count + (uint64_t)n);
-}
-
-static void set_next(struct txn *t, struct list *l, shm_off n, shm_off next)
-{
-    if (n)
-        TXN_SET(t, links_of(n)->next, next);
-    else
-        TXN_SET(t, list_root(l)->first, next);
-}
-
-static void set_prev(struct txn *t, struct list *l, shm_off n, shm_off prev)
-{
-    if (n)
-        TXN_SET(t, links_of(n)->prev, prev);
-    else
-        TXN_SET(t, list_root(l)->last, prev);
-}
-
-void node_link(struct txn *t, struct list *l, shm_off n, shm_off after)
-{
-    shm_off before = after ? links_of(after)->next : list_root(l)->first;
-    *links_of(n) = (struct list_links){after, before};
-    set_next(t, l, after, n);
-    set_prev(t, l, before, n);
-    struct list_root *r = list_root(l);
-    txn_touch(t, &r->count, 16);
-    r->count += node_count(node_at(n));
-    r->nodes++;
-}
-
-void node_remove(struct txn *t, struct list *l, shm_off n)
-{
-    struct list_links *k = links_of(n);
-    set_next(t, l, k->prev, k->next);
-    set_prev(t, l, k->next, k->prev);
-    struct list_root *r = list_root(l);
-    txn_touch(t, &r->count, 16);
-    r->count -= node_count(node_at(n));
-    r->nodes--;
-    node_free(t, true, n);
-}
-
-void node_swap(struct txn *t, struct list *l, shm_off old, shm_off fresh)
-{
-    if (is_quick(l)) {
-        *links_of(fresh) = *links_of(old);
-        set_next(t, l, links_of(old)->prev, fresh);
-        set_prev(t, l, links_of(old)->next, fresh);
-        int64_t more = (int64_t)node_count(node_at(fresh)) - (int64_t)node_count(node_at(old));
-        if (more) list_count_add(t, l, more);
-    } else {
-        l->root = fresh;
-    }
-    node_free(t, is_quick(l), old);
-}
-
-/* A copy of the elements in a new node with room for `room` bytes, at the end that does not grow. */
-static shm_off node_copy(struct txn *t, bool linked, const struct list_node *n, uint64_t room, enum list_end grows)
-{
-    shm_off off = node_new(t, linked, room, grows);
-    struct list_node *fresh = node_at(off);
-    uint32_t used = node_used(n);
-    if (grows == LIST_HEAD)
-        fresh->head -= used;
-    else
-        fresh->tail += used;
-    fresh->count = n->count;
-    memcpy(node_first(fresh), node_first(n), used);
-    return off;
-}
-
-/* Room for `bytes` more at an end: the node anew, a size class larger in a listpack (they are near to each other: a short list is to stay
- * small), twice as large in a quicklist up to its limit. */
-static NOINLINE shm_off node_grow(struct txn *t, struct list *l, shm_off off, uint32_t bytes, enum list_end where)
-{
+    uint8_t text[STEM_TEXT_MAX];
     const struct list_node *n = node_at(off);
-    uint64_t need = (uint64_t)node_used(n) + bytes, room = need < 384 ? need + need / 4 : need;
-    if (is_quick(l)) {
-        uint64_t limit = (fill() < 0 ? size_limit(fill()) : SIZE_SAFETY_LIMIT) - sizeof(struct list_links) - sizeof(struct list_node);
-        room = MAX(need, MIN(2 * need, limit));
+    uint32_t used = node_used(n), bytes = lp_item_text(s.p, s.n).bytes; /* in any node */
+    uint64_t need = (uint64_t)used + bytes, room = need < 384 ? need + need / 4 : need;
+    if (is_quick(l)) { /* full, it will be as far below the limit as its stem makes it now */
+        uint64_t full = node_limit() * used / MAX(node_weight(n), (uint64_t)1);
+        room = MAX(need, MIN(2 * need, full));
     }
-    shm_off fresh = node_copy(t, is_quick(l), n, room, where);
+    bool doubled = log2_of(sizeof *n + node_stem(n).n + room - 1) > log2_of(n->size - 1); /* a power of two is the last of its kind */
+    shm_off fresh = node_copy(t, is_quick(l), n, doubled ? node_best_stem(n, text) : node_stem(n), room - used, where);
     node_swap(t, l, off, fresh);
+    *item = node_item(node_at(fresh), s);
     return fresh;
 }
 
-/* Writes an element into the gap, which is large enough. */
-static ALWAYS_INLINE void node_put(struct txn *t, struct list_node *n, enum list_end where, const struct lp_item *item)
-{
-    if (where == LIST_HEAD) {
-        uint8_t *p = node_first(n) - item->bytes;
-        cow_touch(shm_offset(p), item->bytes);
-        lp_item_write(p, item);
-        txn_touch(t, &n->head, 8);
-        n->head -= item->bytes;
-    } else {
-        uint8_t *p = node_end(n);
-        cow_touch(shm_offset(p), item->bytes);
-        lp_item_write(p, item);
-        txn_touch(t, &n->count, 8);
-        n->tail += item->bytes;
-    }
-    n->count++;
-}
-
-static ALWAYS_INLINE uint32_t node_gap(const struct list_node *n, enum list_end where)
-{
-    return where == LIST_HEAD ? n->head - (uint32_t)sizeof *n : n->size - n->tail;
-}
-
-shm_off node_of(struct txn *t, bool linked, struct slice s)
-{
-    if (is_large(s)) {
-        shm_off off = node_new(t, linked, s.n, LIST_TAIL);
-        struct list_node *n = node_at(off);
-        memcpy(node_first(n), s.p, s.n);
-        n->tail += (uint32_t)s.n;
-        n->count = 1 | LIST_PLAIN;
-        return off;
-    }
-    struct lp_item item = lp_item_text(s.p, s.n);
-    shm_off off = node_new(t, linked, item.bytes, LIST_TAIL);
-    node_put(t, node_at(off), LIST_TAIL, &item);
-    return off;
-}
-
 /* ---- both ends ---- */
+
+/* A full node of a quicklist that has much room left, since its elements have become smaller than was thought, gives it up. */
+static shm_off node_trim(struct txn *t, struct list *l, shm_off off)
+{
+    const struct list_node *n = node_at(off);
+    if (is_plain(n) || n->size - node_used(n) <= n->size / 8) return off;
+    shm_off fresh = node_copy(t, true, n, node_stem(n), 0, LIST_TAIL);
+    node_swap(t, l, off, fresh);
+    return fresh;
+}
 
 static void quick_push(struct txn *t, struct list *l, enum list_end where, struct slice s)
 {
@@ -202,28 +49,53 @@ static void quick_push(struct txn *t, struct list *l, enum list_end where, struc
         node_link(t, l, node_of(t, true, s), where == LIST_HEAD ? 0 : end);
         return;
     }
-    struct lp_item item = lp_item_text(s.p, s.n);
     if (likely(node_allows(end, s.n))) {
-        if (unlikely(node_gap(node_at(end), where) < item.bytes)) end = node_grow(t, l, end, item.bytes, where);
+        struct lp_item item = node_item(node_at(end), s);
+        if (unlikely(node_gap(node_at(end), where) < item.bytes)) end = node_grow(t, l, end, s, where, &item);
         node_put(t, node_at(end), where, &item);
         list_count_add(t, l, 1);
         return;
     }
-    uint64_t usual = (fill() < 0 ? size_limit(fill()) : SIZE_SAFETY_LIMIT) / 4; /* a long list: its nodes start larger */
-    shm_off fresh = node_new(t, true, MAX((uint64_t)item.bytes, usual - 32), where);
+    struct slice stem = {0};
+    if (end) {
+        end = node_trim(t, l, end);
+        stem = node_stem(node_at(end));
+        if (!stem_begins(stem, s)) stem.n = 0;
+    }
+    struct lp_item item = stem_item(stem, s);
+    uint64_t usual = node_limit() / 4; /* a long list: its nodes start larger */
+    shm_off fresh = node_new(t, true, stem, MAX((uint64_t)item.bytes, usual - stem.n), where);
     node_put(t, node_at(fresh), where, &item);
     node_link(t, l, fresh, where == LIST_HEAD ? 0 : end);
+}
+
+/* The stem that suits texts which are to be pushed together. */
+static struct slice stem_of(const struct slice *elements, uint32_t n)
+{
+    struct stem_vote vote;
+    int64_t number;
+    struct slice reference = elements[n / 2];
+    if (num_parse_i64(reference.p, reference.n, &number)) return (struct slice){0};
+    stem_vote_begin(&vote, reference);
+    for (uint32_t i = 0; i < n; i++) {
+        struct slice s = elements[i];
+        if (s.n && s.p[0] <= '9' && num_parse_i64(s.p, s.n, &number)) continue;
+        stem_vote_add(&vote, s);
+    }
+    return stem_vote_end(&vote);
 }
 
 void list_reserve(struct txn *t, struct list *l, enum list_end where, const struct slice *elements, uint32_t n)
 {
     uint64_t bytes = 0;
     if (is_quick(l)) return;
-    for (uint32_t i = 0; i < n; i++) bytes += lp_item_text(elements[i].p, elements[i].n).bytes;
-    if (!l->root)
-        l->root = node_new(t, false, MAX(bytes, NODE_ROOM_FIRST), where);
-    else if (node_gap(node_at(l->root), where) < bytes)
-        node_grow(t, l, l->root, (uint32_t)bytes, where);
+    const struct list_node *old = l->root ? node_at(l->root) : NULL;
+    struct slice stem = old && node_stem(old).n ? node_stem(old) : stem_of(elements, n);
+    for (uint32_t i = 0; i < n; i++) bytes += stem_item(stem, elements[i]).bytes;
+    if (!old)
+        l->root = node_new(t, false, stem, MAX(bytes, NODE_ROOM_FIRST), where);
+    else if (node_gap(old, where) < bytes)
+        node_swap(t, l, l->root, node_copy(t, false, old, stem, bytes, where));
 }
 
 void list_push(struct txn *t, struct list *l, enum list_end where, struct slice s)
@@ -232,11 +104,9 @@ void list_push(struct txn *t, struct list *l, enum list_end where, struct slice 
         quick_push(t, l, where, s);
         return;
     }
-    struct lp_item item = lp_item_text(s.p, s.n);
-    if (!l->root)
-        l->root = node_new(t, false, MAX(item.bytes, NODE_ROOM_FIRST), where);
-    else if (unlikely(node_gap(node_at(l->root), where) < item.bytes))
-        node_grow(t, l, l->root, item.bytes, where);
+    if (!l->root) l->root = node_new(t, false, (struct slice){0}, MAX(lp_item_text(s.p, s.n).bytes, NODE_ROOM_FIRST), where);
+    struct lp_item item = node_item(node_at(l->root), s);
+    if (unlikely(node_gap(node_at(l->root), where) < item.bytes)) node_grow(t, l, l->root, s, where, &item);
     node_put(t, node_at(l->root), where, &item);
 }
 
@@ -249,23 +119,23 @@ static void node_drop(struct txn *t, struct list *l, shm_off off, enum list_end 
     uint32_t at = (uint32_t)(p - (const uint8_t *)n);
     uint32_t left = where == LIST_HEAD ? n->tail - at : at - n->head;
     if (n->size > 4 * NODE_ROOM_FIRST && left < n->size / 4) { /* mostly gap: a smaller node */
-        shm_off fresh = node_new(t, is_quick(l), left + left / 8, LIST_TAIL);
-        memcpy(node_first(node_at(fresh)), where == LIST_HEAD ? p : node_first(n), left);
-        node_at(fresh)->tail += left;
-        node_at(fresh)->count = n->count - count;
-        node_swap(t, l, off, fresh);
+        const uint8_t *from = where == LIST_HEAD ? p : node_first(n), *to = where == LIST_HEAD ? node_end(n) : p;
+        node_swap(t, l, off, node_part(t, is_quick(l), n, from, to));
         return;
     }
+    uint32_t saved = 0;
+    if (n->saved) saved = where == LIST_HEAD ? elements_sum(n, node_first(n), p).saved : elements_sum(n, p, node_end(n)).saved;
     if (where == LIST_HEAD) {
         txn_touch(t, node_first(n), at - n->head);
-        txn_touch(t, &n->head, 8);
+        txn_touch(t, &n->head, saved ? 16 : 8);
         n->head = at;
     } else {
         txn_touch(t, (uint8_t *)n + at, n->tail - at);
-        txn_touch(t, &n->count, 8);
+        txn_touch(t, &n->count, saved ? 12 : 8);
         n->tail = at;
     }
     n->count -= count;
+    if (saved) n->saved -= saved;
     if (is_quick(l)) list_count_add(t, l, -(int64_t)count);
 }
 
@@ -334,11 +204,11 @@ void list_expect(struct txn *t, struct list *l, uint64_t bytes, uint64_t count)
 {
     if (is_quick(l)) return;
     const struct list_node *n = l->root ? node_at(l->root) : NULL;
-    if (likely(!list_exceeds(LIST_LP_OVERHEAD + (n ? node_used(n) : 0) + bytes, count + (n ? node_count(n) : 0)))) return;
+    if (likely(!list_exceeds(LIST_LP_OVERHEAD + (n ? node_weight(n) : 0) + bytes, count + (n ? node_count(n) : 0)))) return;
     struct list quick = {ENC_QUICKLIST, txn_alloc(t, sizeof(struct list_root))};
     *list_root(&quick) = (struct list_root){0};
     if (n) {
-        node_link(t, &quick, node_copy(t, true, n, node_used(n), LIST_TAIL), 0);
+        node_link(t, &quick, node_copy(t, true, n, node_stem(n), 0, LIST_TAIL), 0);
         node_free(t, false, l->root);
     }
     *l = quick;
@@ -347,13 +217,10 @@ void list_expect(struct txn *t, struct list *l, uint64_t bytes, uint64_t count)
 void list_settle(struct txn *t, struct list *l, bool shrinking)
 {
     if (likely(!is_quick(l)) || list_root(l)->nodes != 1) return;
-    int64_t f = fill();
     shm_off only = list_first(l);
     const struct list_node *n = node_at(only);
-    uint64_t bytes = size_limit(f), count = count_limit(f);
-    if (shrinking) bytes /= 2, count /= 2;
-    if (is_plain(n) || LIST_LP_OVERHEAD + node_used(n) > bytes || node_count(n) > count) return;
-    shm_off fresh = node_copy(t, false, n, node_used(n), LIST_TAIL);
+    if (is_plain(n) || !list_suits_listpack(LIST_LP_OVERHEAD + node_weight(n), node_count(n), shrinking)) return;
+    shm_off fresh = node_copy(t, false, n, node_stem(n), 0, LIST_TAIL);
     node_free(t, true, only);
     txn_free(t, l->root, sizeof(struct list_root));
     *l = (struct list){ENC_LISTPACK, fresh};
@@ -421,36 +288,40 @@ bool list_step(const struct list *l, struct list_place *at, enum list_end to)
     return at->node != 0;
 }
 
-void list_get(const struct list_place *at, struct lp_value *v)
+void list_get(const struct list_place *at, struct lp_value *v, uint8_t room[LIST_TEXT_ROOM])
 {
     const struct list_node *n = node_at(at->node);
     if (unlikely(is_plain(n)))
         *v = (struct lp_value){.text = at->p, .n = node_used(n)};
     else
-        lp_get(at->p, v);
+        stem_get(node_stem(n), at->p, v, room);
 }
 
-struct slice list_text(const struct list_place *at, uint8_t room[NUM_I64_ROOM])
+struct slice list_text(const struct list_place *at, uint8_t room[LIST_TEXT_ROOM])
 {
-    const struct list_node *n = node_at(at->node);
-    return unlikely(is_plain(n)) ? (struct slice){at->p, node_used(n)} : lp_text(at->p, room);
+    struct lp_value v;
+    list_get(at, &v, room);
+    return v.text ? (struct slice){v.text, v.n} : (struct slice){room, num_from_i64(room, v.number)};
 }
 
 bool list_equals(const struct list_place *at, struct slice s)
 {
     const struct list_node *n = node_at(at->node);
-    if (likely(!is_plain(n))) return lp_equals(at->p, s.p, s.n);
-    return node_used(n) == s.n && memcmp(at->p, s.p, s.n) == 0;
+    if (unlikely(is_plain(n))) return node_used(n) == s.n && memcmp(at->p, s.p, s.n) == 0;
+    if (likely(!stem_is_at(at->p))) return lp_equals(at->p, s.p, s.n);
+    struct slice stem = node_stem(n), rest = stem_rest(at->p);
+    return s.n == stem.n + rest.n && stem_begins(stem, s) && bytes_equal(s.p + stem.n, rest.p, rest.n);
 }
 
 void list_each(enum encoding enc, shm_off root, bool (*fn)(const struct lp_value *v, void *arg), void *arg)
 {
     struct list l = {enc, root};
     struct list_place at;
+    uint8_t room[LIST_TEXT_ROOM];
     if (!list_seek(&l, 0, &at)) return;
     do {
         struct lp_value v;
-        list_get(&at, &v);
+        list_get(&at, &v, room);
         if (!fn(&v, arg)) return;
     } while (list_step(&l, &at, LIST_TAIL));
 }

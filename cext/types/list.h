@@ -4,14 +4,18 @@
  *   ENC_QUICKLIST  root = struct list_root; nodes doubly linked
  *
  * A node is one block with a gap at both ends; between them lie elements in listpack's entry encoding:
- *   [prev, next (only in a quicklist)]  size head count tail  | gap | element ... | gap |
+ *   [prev, next (only in a quicklist)]  size head count tail saved  stem | gap | element ... | gap |
  * So a push at either end writes the element into the gap and announces two words of the header: what lies in a gap is reachable by nobody
  * and needs no undo. In return a pop announces the bytes it gives up, for a later push of the same transaction may write over them.
  * A node without room is built anew, a bit larger, with its elements at the end that is not growing. An element of at least
  * quicklist-packed-threshold bytes has a "plain" node of its own, as bytes without encoding.
  *
+ * Elements that begin alike are kept without their common beginning, the node's stem (ds/stem.h). It is chosen when a node that has doubled
+ * is built anew; a new node of a quicklist takes over its neighbour's. `saved` is what the listpack of the same elements would need more:
+ * limits and encodings count with it, so they do not depend on stems.
+ *
  * Where nodes are split, filled and joined, and when a list changes its encoding, is Redis 7.2's (quicklist.c, t_list.c), but that a node
- * limited by size holds 25 bytes less: its block with the header is the limit, a size class of its own.
+ * limited by size holds 29 bytes less: its block with the header is the limit, a size class of its own.
  *
  * struct list is a copy of what the entry says (encoding and root): functions that change it change the copy, and the caller stores it
  * with ks_set_root(). All need the key's stripe; with a `t` also an open transaction. Death: undone with the transaction.
@@ -20,7 +24,7 @@
 #ifndef SHOAL_TYPES_LIST_H
 #define SHOAL_TYPES_LIST_H
 
-#include "ds/listpack.h"
+#include "ds/stem.h"
 #include "keyspace/entry.h"
 
 enum list_end { LIST_HEAD, LIST_TAIL };
@@ -34,10 +38,14 @@ struct list {
 struct list_node {
     uint32_t size;  /* bytes from here to the end of the block */
     uint32_t head;  /* where the first element starts, from here */
-    uint32_t count; /* elements; LIST_PLAIN: one, as bytes without encoding */
+    uint32_t count; /* elements (LIST_COUNT), bytes of the stem, which follows (6 bits); LIST_PLAIN: one element, as bytes without encoding */
     uint32_t tail;  /* behind the last element */
+    uint32_t saved; /* bytes that the elements would have more in a listpack */
 };
 #define LIST_PLAIN (1u << 31)
+#define LIST_STEM_SHIFT 24
+#define LIST_COUNT ((1u << LIST_STEM_SHIFT) - 1)
+#define LIST_TEXT_ROOM STEM_TEXT_MAX /* bytes of the buffer in which an element's text may be put together */
 
 struct list_links { /* before a node of a quicklist */
     shm_off prev, next; /* struct list_node; 0 = none */
@@ -64,11 +72,12 @@ uint64_t list_length(const struct list *l);
 bool list_seek(const struct list *l, int64_t index, struct list_place *at);
 /* One element on, towards `to`; false: that was the last. */
 bool list_step(const struct list *l, struct list_place *at, enum list_end to);
-void list_get(const struct list_place *at, struct lp_value *v);
-/* As text; a number is printed into room. */
-struct slice list_text(const struct list_place *at, uint8_t room[NUM_I64_ROOM]);
+/* A text points into the list or into room. */
+void list_get(const struct list_place *at, struct lp_value *v, uint8_t room[LIST_TEXT_ROOM]);
+/* As text; a number too is printed into room. */
+struct slice list_text(const struct list_place *at, uint8_t room[LIST_TEXT_ROOM]);
 bool list_equals(const struct list_place *at, struct slice s);
-/* Calls fn for each element from the head on until it returns false; v->text points into the list. */
+/* Calls fn for each element from the head on until it returns false; v->text is good during the call. */
 void list_each(enum encoding enc, shm_off root, bool (*fn)(const struct lp_value *v, void *arg), void *arg);
 
 /* ---- changing ---- */
@@ -88,5 +97,7 @@ uint64_t list_remove(struct txn *t, struct list *l, struct slice s, enum list_en
 
 /* The settings as Redis reads them: would a listpack of so many bytes and elements be too large? */
 bool list_exceeds(uint64_t bytes, uint64_t count);
+/* May a quicklist of one node of so many bytes and elements become a listpack (see list_settle)? */
+bool list_suits_listpack(uint64_t bytes, uint64_t count, bool shrinking);
 
 #endif

@@ -5,31 +5,17 @@
  */
 #include "types/list_node.h"
 
-/* A new unlinked node: the bytes [from, to) of another, which are `count` elements. */
-static shm_off node_part(struct txn *t, const uint8_t *from, const uint8_t *to, uint32_t count)
-{
-    shm_off off = node_new(t, true, (uint64_t)(to - from), LIST_TAIL);
-    struct list_node *part = node_at(off);
-    memcpy(node_first(part), from, (size_t)(to - from));
-    part->tail += (uint32_t)(to - from);
-    part->count = count;
-    return off;
-}
-
-/* The node anew, with `gone` elements from p on (to `after`) replaced by the item (NULL: nothing). Returns the new node. */
-static shm_off node_splice(struct txn *t, struct list *l, shm_off off, const uint8_t *p, const uint8_t *after, uint32_t gone,
-                           const struct lp_item *item)
+/* The node anew, with the elements [p, after) replaced by `text` (NULL: nothing). Returns the new node. */
+static shm_off node_splice(struct txn *t, struct list *l, shm_off off, const uint8_t *p, const uint8_t *after, const struct slice *text)
 {
     const struct list_node *n = node_at(off);
-    uint32_t before = (uint32_t)(p - node_first(n)), behind = (uint32_t)(node_end(n) - after), bytes = item ? item->bytes : 0;
-    shm_off fresh = node_new(t, is_quick(l), (uint64_t)before + bytes + behind, LIST_TAIL);
-    struct list_node *f = node_at(fresh);
-    uint8_t *dst = node_first(f);
-    memcpy(dst, node_first(n), before);
-    if (item) lp_item_write(dst + before, item);
-    memcpy(dst + before + bytes, after, behind);
-    f->tail += before + bytes + behind;
-    f->count = n->count - gone + (item != NULL);
+    uint32_t before = (uint32_t)(p - node_first(n)), behind = (uint32_t)(node_end(n) - after);
+    struct lp_item item = {0};
+    if (text) item = node_item(n, *text);
+    shm_off fresh = node_new(t, is_quick(l), node_stem(n), (uint64_t)before + item.bytes + behind, LIST_TAIL);
+    elements_append(node_at(fresh), n, node_first(n), p);
+    if (text) node_put(t, node_at(fresh), LIST_TAIL, &item);
+    elements_append(node_at(fresh), n, after, node_end(n));
     node_swap(t, l, off, fresh);
     return fresh;
 }
@@ -39,8 +25,7 @@ static shm_off node_splice(struct txn *t, struct list *l, shm_off off, const uin
 static bool may_join(shm_off a, shm_off b)
 {
     if (!a || !b || is_plain(node_at(a)) || is_plain(node_at(b))) return false;
-    uint32_t overhead = setting(SET_list_max_listpack_size) < 0 ? 32 : LIST_LP_OVERHEAD;
-    return !list_exceeds((uint64_t)node_used(node_at(a)) + node_used(node_at(b)) + overhead,
+    return !list_exceeds(node_weight(node_at(a)) + node_weight(node_at(b)) + node_overhead(),
                          (uint64_t)node_count(node_at(a)) + node_count(node_at(b)));
 }
 
@@ -48,13 +33,8 @@ static bool may_join(shm_off a, shm_off b)
 static shm_off join(struct txn *t, struct list *l, shm_off a, shm_off b)
 {
     const struct list_node *x = node_at(a), *y = node_at(b);
-    uint32_t n = node_used(x), m = node_used(y);
-    shm_off off = node_new(t, true, (uint64_t)n + m, LIST_TAIL);
-    struct list_node *both = node_at(off);
-    memcpy(node_first(both), node_first(x), n);
-    memcpy(node_first(both) + n, node_first(y), m);
-    both->tail += n + m;
-    both->count = node_count(x) + node_count(y);
+    shm_off off = node_copy(t, true, x, node_stem(x), elements_bytes(y, node_first(y), node_end(y), node_stem(x)), LIST_TAIL);
+    elements_append(node_at(off), y, node_first(y), node_end(y));
     node_remove(t, l, b);
     node_swap(t, l, a, off);
     return off;
@@ -75,29 +55,21 @@ static void join_around(struct txn *t, struct list *l, shm_off center)
 
 /* ---- insert ---- */
 
-static uint32_t count_between(const uint8_t *from, const uint8_t *to)
-{
-    uint32_t n = 0;
-    for (; from < to; from = lp_after(from)) n++;
-    return n;
-}
-
 /* Cuts a packed node in two at p: [head, p) and [p, tail), neither empty. Returns the first, linked; the second follows it. */
 static shm_off split(struct txn *t, struct list *l, shm_off off, const uint8_t *p)
 {
     const struct list_node *n = node_at(off);
-    uint32_t before = count_between(node_first(n), p);
-    shm_off a = node_part(t, node_first(n), p, before), b = node_part(t, p, node_end(n), node_count(n) - before);
+    shm_off a = node_part(t, true, n, node_first(n), p), b = node_part(t, true, n, p, node_end(n));
     node_link(t, l, b, off);
     node_swap(t, l, off, a);
     return a;
 }
 
-/* Adds the item at an end of a packed node. */
-static void put_at_end(struct txn *t, struct list *l, shm_off n, enum list_end where, const struct lp_item *item)
+/* Adds an element at an end of a packed node. */
+static void put_at_end(struct txn *t, struct list *l, shm_off n, enum list_end where, const struct slice *s)
 {
     const uint8_t *p = where == LIST_HEAD ? node_first(node_at(n)) : node_end(node_at(n));
-    node_splice(t, l, n, p, p, 0, item);
+    node_splice(t, l, n, p, p, s);
 }
 
 static void insert_large(struct txn *t, struct list *l, const struct list_place *at, const uint8_t *p, struct slice s)
@@ -116,26 +88,25 @@ void list_insert(struct txn *t, struct list *l, const struct list_place *at, boo
         insert_large(t, l, at, p, s);
         return;
     }
-    struct lp_item item = lp_item_text(s.p, s.n);
     if (!is_quick(l) || node_allows(at->node, s.n)) {
-        node_splice(t, l, at->node, p, p, 0, &item);
+        node_splice(t, l, at->node, p, p, &s);
         return;
     }
     bool at_tail = after && p == node_end(n), at_head = !after && p == node_first(n);
     shm_off prev = links_of(at->node)->prev, next = links_of(at->node)->next;
     if (at_tail && node_allows(next, s.n)) {
-        put_at_end(t, l, next, LIST_HEAD, &item);
+        put_at_end(t, l, next, LIST_HEAD, &s);
     } else if (at_head && node_allows(prev, s.n)) {
-        put_at_end(t, l, prev, LIST_TAIL, &item);
+        put_at_end(t, l, prev, LIST_TAIL, &s);
     } else if (at_tail || at_head || is_plain(n)) {
         node_link(t, l, node_of(t, true, s), after ? at->node : prev);
     } else { /* a full node is cut; the new part gets the element: behind the old one if `after`, before it if not */
         shm_off first = split(t, l, at->node, p), second = links_of(first)->next;
         if (after) {
-            put_at_end(t, l, second, LIST_HEAD, &item);
+            put_at_end(t, l, second, LIST_HEAD, &s);
             join_around(t, l, first);
         } else {
-            put_at_end(t, l, first, LIST_TAIL, &item);
+            put_at_end(t, l, first, LIST_TAIL, &s);
             join_around(t, l, second);
         }
     }
@@ -153,11 +124,8 @@ static void replace_by_large(struct txn *t, struct list *l, const struct list_pl
         node_swap(t, l, off, large);
         return;
     }
-    if (after < node_end(n)) { /* what is behind it: a node of its own */
-        uint32_t behind = count_between(after, node_end(n));
-        node_link(t, l, node_part(t, after, node_end(n), behind), off);
-    }
-    shm_off first = p > node_first(n) ? node_part(t, node_first(n), p, count_between(node_first(n), p)) : 0;
+    if (after < node_end(n)) node_link(t, l, node_part(t, true, n, after, node_end(n)), off); /* what is behind it: a node of its own */
+    shm_off first = p > node_first(n) ? node_part(t, true, n, node_first(n), p) : 0;
     if (first) {
         node_link(t, l, large, off);
         node_swap(t, l, off, first);
@@ -178,15 +146,17 @@ void list_replace(struct txn *t, struct list *l, const struct list_place *at, st
         replace_by_large(t, l, at, s);
         return;
     }
-    struct lp_item item = lp_item_text(s.p, s.n);
+    struct lp_item item = node_item(n, s);
     const uint8_t *after = lp_after(at->p);
     if ((size_t)(after - at->p) == item.bytes) {
         uint8_t *p = (uint8_t *)n + (at->p - (const uint8_t *)n);
+        uint32_t stem = (uint32_t)node_stem(n).n, saved = n->saved - stem_saves(stem, p) + stem_item_saves(stem, &item);
         txn_touch(t, p, item.bytes);
         lp_item_write(p, &item);
+        if (saved != n->saved) TXN_SET(t, n->saved, saved);
         return;
     }
-    node_splice(t, l, at->node, at->p, after, 1, &item);
+    node_splice(t, l, at->node, at->p, after, &s);
 }
 
 /* ---- remove by value ---- */
@@ -196,15 +166,11 @@ void list_replace(struct txn *t, struct list *l, const struct list_place *at, st
 static uint32_t find_equal(const struct list_node *n, struct slice s, enum list_end from, uint64_t limit, const uint8_t **found)
 {
     uint32_t count = 0;
-    int64_t number;
-    bool is_number = num_parse_i64(s.p, s.n, &number);
+    struct stem_key key = stem_key(node_stem(n), s);
     const uint8_t *p = from == LIST_HEAD ? node_first(n) : node_end(n);
     for (uint32_t i = node_count(n); i && count < limit; i--) {
         if (from == LIST_TAIL) p = lp_step_back(p);
-        struct lp_value v;
-        lp_get(p, &v);
-        bool same = v.text ? v.n == s.n && bytes_equal(v.text, s.p, s.n) : is_number && v.number == number;
-        if (same) found[count++] = p;
+        if (stem_equals(p, &key)) found[count++] = p;
         if (from == LIST_HEAD) p = lp_after(p);
     }
     return count;
@@ -222,18 +188,15 @@ static void node_without(struct txn *t, struct list *l, shm_off off, const uint8
         *l = LIST_EMPTY;
         return;
     }
-    shm_off fresh = node_new(t, is_quick(l), node_used(n), LIST_TAIL);
-    struct list_node *f = node_at(fresh);
-    uint8_t *dst = node_first(f);
+    uint32_t left = node_used(n);
+    for (uint32_t i = 0; i < count; i++) left -= (uint32_t)(lp_after(gone[i]) - gone[i]);
+    shm_off fresh = node_new(t, is_quick(l), node_stem(n), left, LIST_TAIL);
     const uint8_t *p = node_first(n);
     for (uint32_t i = 0; i <= count; i++) {
         const uint8_t *to = i == count ? node_end(n) : gone[from == LIST_HEAD ? i : count - 1 - i];
-        memcpy(dst, p, (size_t)(to - p));
-        dst += to - p;
+        elements_append(node_at(fresh), n, p, to);
         if (i < count) p = lp_after(to);
     }
-    f->tail = (uint32_t)(dst - (uint8_t *)f);
-    f->count = n->count - count;
     node_swap(t, l, off, fresh);
 }
 

@@ -23,15 +23,7 @@ static uint64_t list_free_effort(enum encoding enc, shm_off root)
     return enc == ENC_LISTPACK ? 1 : ((const struct list_root *)shm_ptr(root))->nodes;
 }
 
-static shm_off copy_node(struct txn *t, bool linked, const struct list_node *n)
-{
-    shm_off off = node_new(t, linked, node_used(n), LIST_TAIL);
-    struct list_node *copy = node_at(off);
-    memcpy(node_first(copy), node_first(n), node_used(n));
-    copy->tail += node_used(n);
-    copy->count = n->count;
-    return off;
-}
+static shm_off copy_node(struct txn *t, bool linked, const struct list_node *n) { return node_copy(t, linked, n, node_stem(n), 0, LIST_TAIL); }
 
 static shm_off list_copy(struct txn *t, enum encoding enc, shm_off root)
 {

@@ -4,7 +4,7 @@
 #include "keyspace/objtype.h"
 #include "rnd.h"
 #include "segment_fixture.h"
-#include "types/list.h"
+#include "types/list_node.h"
 
 #define MODEL_MAX 4000
 
@@ -47,6 +47,19 @@ static void model_copy(struct model *to, const struct model *from)
 
 static uint8_t text[20000];
 
+/* What most values begin with, for a while: nodes get stems, and others take their place. */
+static unsigned theme;
+static struct slice themed_value(void)
+{
+    static const char *const begins[] = {"element:", "user:000:session:", "2026-11-27T10:", "abc"};
+    size_t n = strlen(begins[theme % 4]);
+    memcpy(text, begins[theme % 4], n);
+    if (theme % 7 == 0) memset(text + n, 'y', 80), n += 80; /* longer than a stem may be */
+    uint64_t more = rnd() % 12 ? rnd() % 12 : rnd() % 400;  /* also more than may follow a stem */
+    rnd_fill(text + n, more);
+    return (struct slice){text, n + more};
+}
+
 static struct slice random_value(void)
 {
     switch (rnd() % 10) {
@@ -55,6 +68,7 @@ static struct slice random_value(void)
     case 2: return (struct slice){text, 0};
     case 3: rnd_fill(text, 300); return (struct slice){text, rnd() % 300};
     case 4: rnd_fill(text, 16); return (struct slice){text, rnd() % 60 ? 70 : rnd() % sizeof text};
+    case 5: case 6: return themed_value();
     default: memcpy(text, "element:", 8); return (struct slice){text, 8 + num_from_i64(text + 8, (int64_t)(rnd() % 20))};
     }
 }
@@ -75,13 +89,30 @@ static bool compare_one(const struct lp_value *v, void *arg)
     return c->same;
 }
 
+static uint64_t stems_seen;
+
+/* Every node's count and what it says to save agree with its elements; none is larger than its block. */
+static bool nodes_are_sound(const struct list *l)
+{
+    for (shm_off off = list_first(l); off; off = node_next(l, off)) {
+        const struct list_node *n = node_at(off);
+        struct elements_sum sum = {0, 1};
+        if (!is_plain(n)) sum = elements_sum(n, node_first(n), node_end(n));
+        if (sum.saved != n->saved || sum.count != node_count(n) || n->tail > n->size) return false;
+        if (n->head < sizeof *n + node_stem(n).n || n->head > n->tail) return false;
+        stems_seen += node_stem(n).n && n->saved;
+    }
+    return true;
+}
+
 static bool same(const struct list *l, const struct model *m)
 {
+    if (!nodes_are_sound(l)) return false;
     struct compare c = {m, 0, true};
     if (l->root) list_each(l->enc, l->root, compare_one, &c);
     if (!c.same || c.at != m->n || (l->root && list_length(l) != m->n)) return false;
     struct list_place at;
-    uint8_t room[NUM_I64_ROOM];
+    uint8_t room[LIST_TEXT_ROOM];
     bool more = m->n > 0 && list_seek(l, -1, &at);
     for (uint32_t i = m->n; i-- > 0;) { /* backwards too */
         struct slice s = list_text(&at, room);
@@ -162,7 +193,9 @@ static void against_model(int64_t fill, int64_t packed)
     seg()->settings[SET_list_max_listpack_size] = fill;
     seg()->settings[SET_quicklist_packed_threshold] = packed;
     struct list l = LIST_EMPTY;
+    stems_seen = 0;
     for (int round = 0; round < 1500 && !check_failures; round++) {
+        if (round % 50 == 0) theme = (unsigned)rnd();
         struct list kept = l;
         model_copy(&before, &now);
         int64_t used = slots_used_bytes();
@@ -181,6 +214,7 @@ static void against_model(int64_t fill, int64_t packed)
         scratch_reset();
         while (lazy_step(1000)) {}
     }
+    CHECK(stems_seen > 100 || (fill >= 0 && fill < 7) || packed < 100);
     struct txn *t = fixture_begin();
     uint64_t all = UINT64_MAX;
     if (l.root) objtypes[OBJ_LIST]->free_some(t, l.enc, l.root, &all);
@@ -199,6 +233,36 @@ static void nodes_by_count(void) { against_model(4, 1 << 30); }
 static void one_element_a_node(void) { against_model(0, 1 << 30); }
 static void plain_nodes(void) { against_model(-1, 100); }
 static void plain_nodes_by_count(void) { against_model(7, 50); }
+
+/* Reserving for a run of elements that begin alike, then one by one: the stem is found either way, and limits do not depend on it. */
+static void names_that_begin_alike(void)
+{
+    int fd = fixture_open(64 << 20);
+    seg()->settings[SET_list_max_listpack_size] = -2;
+    static uint8_t names[2000][24];
+    static struct slice s[2000];
+    for (int i = 0; i < 2000; i++) {
+        memcpy(names[i], "element:", 8);
+        s[i] = (struct slice){names[i], 8 + num_from_i64(names[i] + 8, 1000 + i)};
+    }
+    for (int together = 0; together < 2; together++) {
+        struct list l = LIST_EMPTY;
+        struct txn *t = fixture_begin();
+        uint32_t n = 0;
+        if (together) list_reserve(t, &l, LIST_TAIL, s, 100);
+        for (; l.enc == ENC_LISTPACK && n < 2000; n++) {
+            list_expect(t, &l, s[n].n, 1);
+            list_push(t, &l, LIST_TAIL, s[n]);
+            if (n == 99) CHECK(objtypes[OBJ_LIST]->memory(l.enc, l.root, 0) < 100 * 14 * 3 / 5);
+        }
+        CHECK_EQ(n, (8192 - 7) / 14 + 1); /* 14 bytes an entry of a listpack, as if there were no stem */
+        for (; n < 2000; n++) list_push(t, &l, LIST_TAIL, s[n]);
+        CHECK(nodes_are_sound(&l));
+        CHECK(objtypes[OBJ_LIST]->memory(l.enc, l.root, 0) < 2000 * 14 * 3 / 5);
+        txn_abort(t);
+    }
+    fixture_close(fd);
+}
 
 static void encodings_change_at_the_limit_and_at_half_of_it(void)
 {
@@ -264,6 +328,7 @@ int main(void)
     RUN(one_element_a_node);
     RUN(plain_nodes);
     RUN(plain_nodes_by_count);
+    RUN(names_that_begin_alike);
     RUN(encodings_change_at_the_limit_and_at_half_of_it);
     RUN(copies_and_background_freeing);
     return check_report();
