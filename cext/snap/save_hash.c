@@ -1,6 +1,6 @@
 /* snap/save_hash.c - hashes: as RDB_HASH_LISTPACK or RDB_HASH while no field expires, else in the forms of RDB version 12.
  *
- * Our packs leave out a listpack's back-lengths (types/hash.h), so a listpack is made of them here. In one with times, Redis keeps the
+ * Our packs leave out a listpack's back-lengths and common beginnings (types/hash.h), so a listpack is made of them here. In one with times, Redis keeps the
  * fields in order of their time, those without at the end.
  */
 #include <stdlib.h>
@@ -41,19 +41,15 @@ struct group { /* one field of a pack: where it starts, how many bytes its eleme
     int64_t expire_ms;
 };
 
-/* Appends an element with its back-length, or only measures it (to NULL). Returns its bytes in a listpack. */
-static uint32_t element(uint8_t *to, const uint8_t *p)
+/* Writes an element as an entry of a listpack, or only measures it (to NULL). Returns its bytes there. */
+static uint32_t element(uint8_t *to, struct slice stem, const uint8_t *p)
 {
-    uint32_t body = lp_body_bytes(p), back = lp_back_bytes(body);
-    if (to) {
-        memcpy(to, p, body);
-        /* seven bits a byte, the highest first, all but the first marked: readable from the end backwards */
-        for (uint32_t i = 0; i < back; i++) {
-            uint8_t bits = body >> 7 * (back - 1 - i) & 127;
-            to[body + i] = i ? bits | 128 : bits;
-        }
-    }
-    return body + back;
+    uint8_t room[STEM_TEXT_MAX];
+    struct lp_value v;
+    stem_get(stem, p, &v, room);
+    struct lp_item item = v.text ? lp_item_text(v.text, v.n) : lp_item_number(v.number);
+    if (to) lp_item_write(to, &item);
+    return item.bytes;
 }
 
 static int by_time(const void *a, const void *b)
@@ -73,14 +69,16 @@ static int64_t number_at(const uint8_t *p)
 /* `have` elements a field in the pack, `take` of them in the listpack. */
 static void save_pack(struct rdb_out *o, const struct hash_pack *pack, uint32_t have, uint32_t take)
 {
-    struct group *groups = scratch_alloc((pack->count + 1) * sizeof *groups);
-    const uint8_t *p = (const uint8_t *)(pack + 1), *end = (const uint8_t *)pack + pack->bytes;
+    struct group *groups = scratch_alloc((pack_count(pack) + 1) * sizeof *groups);
+    const struct pack_stems stems = pack_stems(pack);
+    const struct slice stem_of[3] = {stems.field, stems.value, {0}};
+    const uint8_t *p = pack_fields(pack), *end = (const uint8_t *)pack + pack->bytes;
     uint32_t n = 0, bytes = LP_EMPTY_BYTES;
-    while (p < end && n < pack->count) {
+    while (p < end && n < pack_count(pack)) {
         groups[n] = (struct group){p, 0};
         for (uint32_t i = 0; i < have; i++, p += lp_body_bytes(p)) {
             if (i == 2) groups[n].expire_ms = number_at(p);
-            if (i < take) bytes += element(NULL, p);
+            if (i < take) bytes += element(NULL, stem_of[i], p);
         }
         n++;
     }
@@ -90,7 +88,7 @@ static void save_pack(struct rdb_out *o, const struct hash_pack *pack, uint32_t 
     le_store16(lp + 4, (uint16_t)MIN((uint64_t)n * take, (uint64_t)LP_COUNT_UNKNOWN));
     for (uint32_t k = 0; k < n; k++) {
         p = groups[k].p;
-        for (uint32_t i = 0; i < take; i++, p += lp_body_bytes(p)) to += element(to, p);
+        for (uint32_t i = 0; i < take; i++, p += lp_body_bytes(p)) to += element(to, stem_of[i], p);
     }
     *to = LP_END;
     rdb_put_blob(o, lp, bytes);

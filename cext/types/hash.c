@@ -11,7 +11,7 @@ __attribute__((constructor)) static void register_type(void) { objtypes[OBJ_HASH
 uint64_t hash_length(const struct hash *h)
 {
     if (!is_pack(h->enc)) return hash_root(h->root)->table.count;
-    return h->root ? pack_at(h->enc, h->root)->count : 0;
+    return h->root ? pack_count(pack_at(h->enc, h->root)) : 0;
 }
 
 bool hash_find(const struct hash *h, struct slice field, struct hash_field *f)
@@ -19,7 +19,8 @@ bool hash_find(const struct hash *h, struct slice field, struct hash_field *f)
     if (is_pack(h->enc)) {
         const uint8_t *p = pack_find(h->enc, h->root, field);
         if (!p) return false;
-        pack_read(h->enc, p, f);
+        struct pack_stems stems = pack_stems(pack_at(h->enc, h->root));
+        pack_read(h->enc, &stems, p, f);
     } else {
         uint64_t hash;
         struct hash_item_parts x;
@@ -56,9 +57,11 @@ static void each(enum encoding enc, shm_off root, struct each *x)
         return;
     }
     const struct hash_pack *pack = root ? pack_at(enc, root) : NULL;
-    for (const uint8_t *p = pack ? pack_data(pack) : NULL; pack && p < pack_end(pack) && !x->stop;) {
+    if (!pack) return;
+    struct pack_stems stems = pack_stems(pack);
+    for (const uint8_t *p = pack_fields(pack); p < pack_end(pack) && !x->stop;) {
         struct hash_field f;
-        p = pack_read(enc, p, &f);
+        p = pack_read(enc, &stems, p, &f);
         if (f.expire_ms >= 0 && !x->even_expired && hash_field_expired(f.expire_ms)) continue;
         x->stop = !x->fn(&f, x->arg);
     }
@@ -93,9 +96,10 @@ bool hash_random(const struct hash *h, struct hash_field *f)
     for (int tries = 0; tries < 16; tries++) {
         if (is_pack(h->enc)) {
             const struct hash_pack *pack = pack_at(h->enc, h->root);
-            const uint8_t *p = pack_data(pack);
-            for (uint64_t i = ks_random() % pack->count; i; i--) p = pack_read(h->enc, p, f);
-            pack_read(h->enc, p, f);
+            const uint8_t *p = pack_fields(pack);
+            struct pack_stems stems = pack_stems(pack);
+            for (uint64_t i = ks_random() % pack_count(pack); i; i--) p = pack_skip(h->enc, p);
+            pack_read(h->enc, &stems, p, f);
         } else {
             struct hash_item_parts x;
             item_read(ht_random(&hash_root(h->root)->table, ks_random), &x);
@@ -117,23 +121,33 @@ void hash_expect(struct txn *t, struct hash *h, uint64_t fields, uint64_t longes
         hash_to_table(t, h, 0);
 }
 
+#define STEMS_FROM 4u /* fields from which on stems are looked for */
+
 static bool pack_set(struct txn *t, struct hash *h, struct slice field, struct slice value, enum hash_ttl ttl)
 {
-    struct lp_item items[3] = {lp_item_text(field.p, field.n), lp_item_text(value.p, value.n), lp_item_number(0)};
+    const struct hash_pack *pack = h->root ? pack_at(h->enc, h->root) : NULL;
+    struct pack_stems stems = {0};
+    if (pack) stems = pack_stems(pack);
+    struct lp_item items[3] = {stem_item(stems.field, field), stem_item(stems.value, value), lp_item_number(0)};
     uint32_t n = h->enc == ENC_LISTPACK_EX ? 3 : 2;
     const uint8_t *p = pack_find(h->enc, h->root, field);
     if (p) {
         struct hash_field f;
-        const uint8_t *after = pack_read(h->enc, p, &f);
-        bool over = f.expire_ms >= 0 && hash_field_expired(f.expire_ms);
-        if (ttl == HASH_TTL_KEEP && f.expire_ms >= 0 && !over) items[2] = lp_item_number(f.expire_ms);
+        const uint8_t *after = pack_skip(h->enc, p);
+        bool over = false;
+        if (n == 3) {
+            pack_read(h->enc, &stems, p, &f);
+            over = f.expire_ms >= 0 && hash_field_expired(f.expire_ms);
+            if (ttl == HASH_TTL_KEEP && f.expire_ms >= 0 && !over) items[2] = lp_item_number(f.expire_ms);
+        }
         p += lp_body_bytes(p);
-        pack_splice(t, h, p, after, items + 1, n - 1, pack_at(h->enc, h->root)->count);
+        pack_splice(t, h, p, after, items + 1, n - 1, 0);
         return over;
     }
-    const struct hash_pack *pack = h->root ? pack_at(h->enc, h->root) : NULL;
     const uint8_t *end = pack ? pack_end(pack) : NULL;
-    pack_splice(t, h, end, end, items, n, (pack ? pack->count : 0) + 1);
+    uint32_t count = (pack ? pack_count(pack) : 0) + 1;
+    pack_splice(t, h, end, end, items, n, 1);
+    if (count >= STEMS_FROM && (count & (count - 1)) == 0) pack_choose_stems(t, h);
     return true;
 }
 
@@ -183,7 +197,7 @@ bool hash_set(struct txn *t, struct hash *h, struct slice field, struct slice va
     if (is_pack(h->enc)) {
         uint64_t longest = MAX(field.n, value.n);
         const struct hash_pack *pack = h->root ? pack_at(h->enc, h->root) : NULL;
-        bool too_large = pack && (pack->bytes + field.n + value.n + 64 > PACK_BYTES_MAX || pack->count >= PACK_COUNT_MAX);
+        bool too_large = pack && (pack->bytes + field.n + value.n + 64 > PACK_BYTES_MAX || pack_count(pack) >= PACK_COUNT_MAX);
         if (too_large || longest > (uint64_t)setting(SET_hash_max_listpack_value) || longest > PACK_BYTES_MAX) hash_to_table(t, h, 0);
     }
     if (!is_pack(h->enc)) return table_set(t, h, field, value, ttl);
@@ -215,9 +229,7 @@ bool hash_drop(struct txn *t, struct hash *h, struct slice field)
     }
     const uint8_t *p = pack_find(h->enc, h->root, field);
     if (!p) return false;
-    struct hash_field f;
-    const uint8_t *after = pack_read(h->enc, p, &f);
-    pack_splice(t, h, p, after, NULL, 0, pack_at(h->enc, h->root)->count - 1);
+    pack_splice(t, h, p, pack_skip(h->enc, p), NULL, 0, -1);
     return true;
 }
 

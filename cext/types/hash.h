@@ -4,6 +4,9 @@
  *   ENC_LISTPACK_EX  root = int64_t earliest, struct hash_pack: field value expire_ms ... (0 = does not expire)
  *   ENC_HASHTABLE    root = struct hash_root: a table of items, each one allocation
  *
+ * Fields that begin alike are kept without their common beginning, and so are values (ds/stem.h). The two stems stand between the pack's
+ * head and its fields, if PACK_STEMS says so: u8 length, u8 length, bytes, bytes. They are chosen anew when the number of fields has doubled.
+ *
  * A pack is changed in place when the change needs no other size class and moves few bytes, else built anew and swapped. It becomes a
  * table at hash-max-listpack-entries and -value, and never again a pack, as in Redis 7.2.
  *
@@ -20,7 +23,7 @@
 #define SHOAL_TYPES_HASH_H
 
 #include "ds/htable.h"
-#include "ds/listpack.h"
+#include "ds/stem.h"
 #include "keyspace/entry.h"
 #include "keyspace/objtype.h"
 
@@ -32,8 +35,26 @@ struct hash {
 
 struct hash_pack {
     uint32_t bytes;    /* of this head and the data: what was asked for at the allocation (without `earliest`) */
-    uint32_t count;    /* fields; it shares its word with nothing, so that a change announces eight bytes */
+    uint32_t count;    /* fields; PACK_STEMS: stems stand before them */
 };
+#define PACK_STEMS (1u << 31)
+
+struct pack_stems {
+    struct slice field, value; /* n 0: none */
+};
+static inline uint32_t pack_count(const struct hash_pack *p) { return p->count & ~PACK_STEMS; }
+static inline struct pack_stems pack_stems(const struct hash_pack *p)
+{
+    const uint8_t *at = (const uint8_t *)(p + 1);
+    if (likely(!(p->count & PACK_STEMS))) return (struct pack_stems){0};
+    return (struct pack_stems){{at + 2, at[0]}, {at + 2 + at[0], at[1]}};
+}
+/* Where the fields start. */
+static inline const uint8_t *pack_fields(const struct hash_pack *p)
+{
+    const uint8_t *at = (const uint8_t *)(p + 1);
+    return p->count & PACK_STEMS ? at + 2 + at[0] + at[1] : at;
+}
 
 struct hash_root {
     struct htable table;
@@ -46,7 +67,7 @@ struct hash_root {
 #define HASH_ITEM_LONG_VALUE 2u
 #define HASH_ITEM_EXPIRES 4u
 
-/* One field as it is found. Texts point into the hash; a number has text NULL. */
+/* One field as it is found. Texts point into the hash or into scratch memory; a number has text NULL. */
 struct hash_field {
     struct lp_value field, value;
     int64_t expire_ms; /* -1 = does not expire */

@@ -21,12 +21,14 @@ static void set_earliest(struct txn *t, struct hash *h, int64_t ms)
 static void pack_extend(struct txn *t, struct hash *h)
 {
     const struct hash_pack *old = pack_at(ENC_LISTPACK, h->root);
-    shm_off root = pack_new(t, ENC_LISTPACK_EX, old->bytes + old->count, old->count); /* the number 0 takes one byte */
-    uint8_t *dst = pack_data(pack_at(ENC_LISTPACK_EX, root));
+    shm_off root = pack_new(t, ENC_LISTPACK_EX, old->bytes + pack_count(old), old->count); /* the number 0 takes one byte */
+    uint8_t *dst = (uint8_t *)(pack_at(ENC_LISTPACK_EX, root) + 1);
+    size_t stems = (size_t)(pack_fields(old) - (const uint8_t *)(old + 1));
     struct lp_item none = lp_item_number(0);
-    for (const uint8_t *p = pack_data(old), *next; p < pack_end(old); p = next) {
-        struct hash_field f;
-        next = pack_read(ENC_LISTPACK, p, &f);
+    memcpy(dst, old + 1, stems);
+    dst += stems;
+    for (const uint8_t *p = pack_fields(old), *next; p < pack_end(old); p = next) {
+        next = pack_skip(ENC_LISTPACK, p);
         memcpy(dst, p, (size_t)(next - p));
         dst = lp_item_write_body(dst + (next - p), &none);
     }
@@ -67,14 +69,13 @@ void hash_set_expire(struct txn *t, struct hash *h, struct slice field, int64_t 
     if (h->enc == ENC_HASHTABLE) {
         table_set_expire(t, hash_root(h->root), field, expire_ms);
     } else {
-        struct hash_field f;
         const uint8_t *p = pack_find(h->enc, h->root, field), *after;
         ENSURE(p != NULL);
-        after = pack_read(h->enc, p, &f);
+        after = pack_skip(h->enc, p);
         p += lp_body_bytes(p);
         p += lp_body_bytes(p);
         struct lp_item item = lp_item_number(MAX(expire_ms, 0));
-        pack_splice(t, h, p, after, &item, 1, pack_at(h->enc, h->root)->count);
+        pack_splice(t, h, p, after, &item, 1, 0);
     }
     if (expire_ms < 0) return;
     int64_t earliest = hash_earliest(h->enc, h->root);

@@ -8,12 +8,18 @@
 
 static ALWAYS_INLINE const uint8_t *body_after(const uint8_t *p) { return p + lp_body_bytes(p); }
 
-const uint8_t *pack_read(enum encoding enc, const uint8_t *p, struct hash_field *f)
+/* Puts texts together in scratch memory: what is found lives as long as the command. */
+static ALWAYS_INLINE void body_read(struct slice stem, const uint8_t *p, struct lp_value *v)
+{
+    stem_get(stem, p, v, unlikely(stem_is_at(p)) ? scratch_alloc(stem.n + stem_rest(p).n + 1) : NULL);
+}
+
+const uint8_t *pack_read(enum encoding enc, const struct pack_stems *stems, const uint8_t *p, struct hash_field *f)
 {
     struct lp_value at = {0};
-    lp_get(p, &f->field);
+    body_read(stems->field, p, &f->field);
     p = body_after(p);
-    lp_get(p, &f->value);
+    body_read(stems->value, p, &f->value);
     p = body_after(p);
     f->expire_ms = -1;
     if (enc == ENC_LISTPACK_EX) {
@@ -24,22 +30,19 @@ const uint8_t *pack_read(enum encoding enc, const uint8_t *p, struct hash_field 
     return p;
 }
 
+const uint8_t *pack_skip(enum encoding enc, const uint8_t *p)
+{
+    p = body_after(body_after(p));
+    return enc == ENC_LISTPACK_EX ? body_after(p) : p;
+}
+
 const uint8_t *pack_find(enum encoding enc, shm_off root, struct slice field)
 {
     if (!root) return NULL;
     const struct hash_pack *pack = pack_at(enc, root);
-    int64_t number = 0;
-    bool is_number = num_parse_i64(field.p, field.n, &number);
-    uint8_t last = field.n ? field.p[field.n - 1] : 0;
-    for (const uint8_t *p = pack_data(pack), *end = pack_end(pack); p < end;) {
-        struct lp_value v;
-        lp_get(p, &v);
-        bool same = v.text ? v.n == field.n && (!v.n || (v.text[v.n - 1] == last && bytes_equal(v.text, field.p, v.n)))
-                           : is_number && v.number == number;
-        if (same) return p;
-        p = body_after(body_after(p));
-        if (enc == ENC_LISTPACK_EX) p = body_after(p);
-    }
+    struct stem_key key = stem_key(pack_stems(pack).field, field);
+    for (const uint8_t *p = pack_fields(pack), *end = pack_end(pack); p < end; p = pack_skip(enc, p))
+        if (stem_equals(p, &key)) return p;
     return NULL;
 }
 
@@ -57,12 +60,12 @@ void pack_free(struct txn *t, enum encoding enc, shm_off root)
 }
 
 void pack_splice(struct txn *t, struct hash *h, const uint8_t *from, const uint8_t *to, const struct lp_item *items, uint32_t n,
-                 uint32_t count)
+                 int32_t more)
 {
     struct hash_pack *pack = h->root ? pack_at(h->enc, h->root) : NULL;
     uint32_t prefix = pack_prefix(h->enc), old = pack ? pack->bytes : (uint32_t)sizeof *pack, added = 0;
     for (uint32_t i = 0; i < n; i++) added += lp_item_body_bytes(&items[i]);
-    uint32_t gone = (uint32_t)(to - from), bytes = old - gone + added;
+    uint32_t gone = (uint32_t)(to - from), bytes = old - gone + added, count = (pack ? pack->count : 0) + (uint32_t)more;
     uint32_t at = pack ? (uint32_t)(from - (const uint8_t *)pack) : old;
     uint32_t tail = old - at - gone; /* bytes behind the change */
     bool stays = pack && arena_usable(prefix + old) == arena_usable(prefix + bytes) && (added == gone || tail <= 256);
@@ -81,10 +84,10 @@ void pack_splice(struct txn *t, struct hash *h, const uint8_t *from, const uint8
         return;
     }
     shm_off root = pack_new(t, h->enc, bytes, count);
-    uint8_t *dst = pack_data(pack_at(h->enc, root));
+    uint8_t *dst = (uint8_t *)(pack_at(h->enc, root) + 1);
     if (pack) {
         if (prefix) *(int64_t *)shm_ptr(root) = *(const int64_t *)shm_ptr(h->root);
-        memcpy(dst, pack_data(pack), at - sizeof *pack);
+        memcpy(dst, pack + 1, at - sizeof *pack);
     }
     dst += at - sizeof *pack;
     for (uint32_t i = 0; i < n; i++) dst = lp_item_write_body(dst, &items[i]);
@@ -93,6 +96,80 @@ void pack_splice(struct txn *t, struct hash *h, const uint8_t *from, const uint8
         pack_free(t, h->enc, h->root);
     }
     h->root = root;
+}
+
+/* ---- stems of a pack ---- */
+
+/* The stems that suit the pack best. Their bytes lie in scratch memory, as all texts of the pack may. */
+static struct pack_stems best_stems(enum encoding enc, const struct hash_pack *pack)
+{
+    struct stem_vote votes[2];
+    bool begun[2] = {false, false};
+    struct pack_stems now = pack_stems(pack);
+    struct slice best[2] = {{0}, {0}};
+    const uint8_t *middle = pack_fields(pack), *end = pack_end(pack);
+    struct hash_field f;
+    for (uint32_t i = pack_count(pack) / 2; i; i--) middle = pack_skip(enc, middle);
+    pack_read(enc, &now, middle, &f);
+    const struct lp_value reference[2] = {f.field, f.value};
+    for (int k = 0; k < 2; k++) {
+        if (!reference[k].text) continue;
+        stem_vote_begin(&votes[k], (struct slice){reference[k].text, reference[k].n});
+        begun[k] = true;
+    }
+    for (const uint8_t *p = pack_fields(pack); p < end;) {
+        p = pack_read(enc, &now, p, &f);
+        if (begun[0] && f.field.text) stem_vote_add(&votes[0], (struct slice){f.field.text, f.field.n});
+        if (begun[1] && f.value.text) stem_vote_add(&votes[1], (struct slice){f.value.text, f.value.n});
+    }
+    for (int k = 0; k < 2; k++)
+        if (begun[k]) best[k] = stem_vote_end(&votes[k]);
+    return (struct pack_stems){best[0], best[1]};
+}
+
+/* The field at p as items for other stems; returns where the next one starts. */
+static const uint8_t *items_for(enum encoding enc, const struct pack_stems *old, const struct pack_stems *stems, const uint8_t *p,
+                                struct lp_item items[3])
+{
+    struct hash_field f;
+    uint8_t room[NUM_I64_ROOM];
+    const uint8_t *next = pack_read(enc, old, p, &f);
+    items[0] = f.field.text ? stem_item(stems->field, hash_text(&f.field, room)) : lp_item_number(f.field.number);
+    items[1] = f.value.text ? stem_item(stems->value, hash_text(&f.value, room)) : lp_item_number(f.value.number);
+    items[2] = lp_item_number(MAX(f.expire_ms, (int64_t)0));
+    return next;
+}
+
+void pack_choose_stems(struct txn *t, struct hash *h)
+{
+    const struct hash_pack *pack = pack_at(h->enc, h->root);
+    struct scratch_mark mark = scratch_mark();
+    struct pack_stems old = pack_stems(pack), stems = best_stems(h->enc, pack);
+    uint32_t head = stems.field.n || stems.value.n ? (uint32_t)(2 + stems.field.n + stems.value.n) : 0, n = h->enc == ENC_LISTPACK_EX ? 3 : 2;
+    uint32_t bytes = (uint32_t)sizeof *pack + head;
+    struct lp_item items[3];
+    for (const uint8_t *p = pack_fields(pack); p < pack_end(pack);) {
+        p = items_for(h->enc, &old, &stems, p, items);
+        for (uint32_t i = 0; i < n; i++) bytes += lp_item_body_bytes(&items[i]);
+    }
+    if (bytes < pack->bytes) {
+        shm_off root = pack_new(t, h->enc, bytes, pack_count(pack) | (head ? PACK_STEMS : 0));
+        uint8_t *dst = (uint8_t *)(pack_at(h->enc, root) + 1);
+        if (n == 3) *(int64_t *)shm_ptr(root) = *(const int64_t *)shm_ptr(h->root);
+        if (head) {
+            *dst++ = (uint8_t)stems.field.n;
+            *dst++ = (uint8_t)stems.value.n;
+            if (stems.field.n) memcpy(dst, stems.field.p, stems.field.n), dst += stems.field.n;
+            if (stems.value.n) memcpy(dst, stems.value.p, stems.value.n), dst += stems.value.n;
+        }
+        for (const uint8_t *p = pack_fields(pack); p < pack_end(pack);) {
+            p = items_for(h->enc, &old, &stems, p, items);
+            for (uint32_t i = 0; i < n; i++) dst = lp_item_write_body(dst, &items[i]);
+        }
+        pack_free(t, h->enc, h->root);
+        h->root = root;
+    }
+    scratch_rewind(mark);
 }
 
 /* ---- items ---- */
@@ -176,14 +253,15 @@ void hash_to_table(struct txn *t, struct hash *h, uint64_t expected)
     shm_off root = txn_alloc_zero(t, sizeof(struct hash_root));
     struct hash_root *r = hash_root(root);
     const struct hash_pack *pack = h->root ? pack_at(h->enc, h->root) : NULL;
-    expected = MAX(expected, pack ? pack->count : 0);
+    expected = MAX(expected, pack ? pack_count(pack) : 0);
     ht_reserve(t, &r->table, expected);
     if (pack) {
         r->earliest = hash_earliest(h->enc, h->root);
-        for (const uint8_t *p = pack_data(pack); p < pack_end(pack);) {
+        struct pack_stems stems = pack_stems(pack);
+        for (const uint8_t *p = pack_fields(pack); p < pack_end(pack);) {
             struct hash_field f;
             uint8_t room[2][NUM_I64_ROOM];
-            p = pack_read(h->enc, p, &f);
+            p = pack_read(h->enc, &stems, p, &f);
             struct hash_item_parts x = {hash_text(&f.field, room[0]), hash_text(&f.value, room[1]), f.expire_ms};
             shm_off item = item_new(t, &x);
             ht_insert(t, &r->table, &hash_ht_ops, hash_bytes(x.field.p, x.field.n, seg()->hash_seed), item);

@@ -218,6 +218,38 @@ static void expired_fields_are_not_found_and_removed_in_steps(int64_t entries)
 static void expired_in_packs(void) { expired_fields_are_not_found_and_removed_in_steps(512); }
 static void expired_in_tables(void) { expired_fields_are_not_found_and_removed_in_steps(0); }
 
+/* Names and values that begin alike are kept without it, and read back whole; so after a field got a time. */
+static void names_that_begin_alike(void)
+{
+    int fd = fixture_open(64 << 20);
+    struct hash h = HASH_EMPTY;
+    struct txn *t = fixture_begin();
+    char field[32], value[32];
+    for (int i = 0; i < 40; i++) {
+        snprintf(field, sizeof field, "field%d", i), snprintf(value, sizeof value, "value:%d", 10000 + i);
+        CHECK(hash_set(t, &h, text(field), text(value), HASH_TTL_CLEAR));
+    }
+    CHECK_EQ(h.enc, ENC_LISTPACK);
+    CHECK(((struct hash_pack *)shm_ptr(h.root))->count & PACK_STEMS);
+    CHECK(objtypes[OBJ_HASH]->memory(h.enc, h.root, 0) < 40 * 20 * 2 / 3);
+    hash_set_expire(t, &h, text("field7"), 4000000000000);
+    CHECK(hash_delete(t, &h, text("field8")) && !hash_delete(t, &h, text("field8")));
+    CHECK(!hash_set(t, &h, text("field9"), text("other"), HASH_TTL_CLEAR));
+    for (int i = 0; i < 40; i++) {
+        struct hash_field f;
+        uint8_t room[NUM_I64_ROOM];
+        snprintf(field, sizeof field, "field%d", i), snprintf(value, sizeof value, "value:%d", 10000 + i);
+        bool there = hash_find(&h, text(field), &f);
+        CHECK_EQ(there, i != 8);
+        if (!there) continue;
+        struct slice v = hash_text(&f.value, room), want = i == 9 ? text("other") : text(value);
+        CHECK(v.n == want.n && !memcmp(v.p, want.p, v.n) && f.expire_ms == (i == 7 ? 4000000000000 : -1));
+    }
+    txn_abort(t);
+    scratch_reset();
+    fixture_close(fd);
+}
+
 int main(void)
 {
     RUN(packs);
@@ -227,5 +259,6 @@ int main(void)
     RUN(packs_that_become_tables);
     RUN(expired_in_packs);
     RUN(expired_in_tables);
+    RUN(names_that_begin_alike);
     return check_report();
 }
