@@ -46,7 +46,13 @@ static void each_of_node(const struct walk *w, shm_off node)
         pass(w, (struct slice){p, used});
         return;
     }
-    for (uint8_t room[NUM_I64_ROOM]; p < end; p = lp_after(p)) pass(w, lp_text(p, room));
+    uint32_t stem_bytes = n.count >> LIST_STEM_SHIFT & STEM_MAX;
+    struct slice stem = {stem_bytes ? mem_view(w->r, node + sizeof n, stem_bytes) : NULL, stem_bytes};
+    for (uint8_t room[STEM_TEXT_MAX], digits[NUM_I64_ROOM]; p < end; p = lp_after(p)) {
+        struct lp_value v;
+        stem_get(stem, p, &v, room);
+        pass(w, text_of(&v, digits));
+    }
 }
 
 static void each_of_list(const struct walk *w, enum encoding enc, shm_off root)
@@ -169,10 +175,11 @@ static void each_of_hash(const struct walk *w, enum encoding enc, shm_off root)
     root += pack_prefix(enc);
     const struct hash_pack *pack = mem_view(w->r, root, sizeof *pack);
     pack = mem_view(w->r, root, pack->bytes);
-    for (const uint8_t *p = pack_data(pack); p < pack_end(pack);) {
+    struct pack_stems stems = pack_stems(pack);
+    for (const uint8_t *p = pack_fields(pack); p < pack_end(pack);) {
         uint8_t room[2][NUM_I64_ROOM];
         struct hash_field f;
-        p = pack_read(enc, p, &f);
+        p = pack_read(enc, &stems, p, &f);
         struct walk_item item = {.text = {.s = text_of(&f.field, room[0])}, .value = {.s = text_of(&f.value, room[1])},
                                  .expire_ms = f.expire_ms};
         w->fn(&item, w->arg);
