@@ -176,3 +176,38 @@ def test_damaged_payloads_are_refused_or_harmless(client: Wire):
             client(*command)
         client("DEL", name)
     assert client("PING") == "PONG"
+
+
+def text(s: bytes) -> bytes:
+    return bytes([len(s)]) + s
+
+
+def valkey_hash(fields: list[tuple[bytes, bytes, int]]) -> bytearray:
+    """A payload of Valkey 9: type 22, in which each field has its time (-1 none) behind its value; version 80."""
+    body = bytearray(b"\x16") + bytes([len(fields)])
+    for field, value, ms in fields:
+        body += text(field) + text(value) + ms.to_bytes(8, "little", signed=True)
+    return body + (80).to_bytes(2, "little")
+
+
+def test_hashes_of_valkey_with_times(client: Wire) -> None:
+    def restore(body: bytes) -> object:
+        return client("RESTORE", "v", 0, bytes(body) + crc64(body).to_bytes(8, "little"), "REPLACE")
+
+    body = valkey_hash([(b"a", b"1", -1), (b"b", b"two", 2_000_000_000_000), (b"c", b"3", -1)])
+    assert restore(body) == "OK"
+    assert client("HPEXPIRETIME", "v", "FIELDS", 3, "a", "b", "c") == [-1, 2_000_000_000_000, -1]
+    assert client("HMGET", "v", "a", "b", "c") == [b"1", b"two", b"3"]
+    assert restore(valkey_hash([(b"a", b"1", -2)])) == Error(FORMAT)
+    assert restore(valkey_hash([(b"a", b"1", -1), (b"a", b"2", -1)])) == Error(FORMAT)
+    assert restore(valkey_hash([(b"a", b"1", 1 << 60)])) == Error(FORMAT)
+    as_redis = body[:-2] + (12).to_bytes(2, "little")  # there 22 is a form of before the release of 7.4
+    assert restore(as_redis) == Error(FORMAT)
+    assert restore(body[:-2] + (79).to_bytes(2, "little")) == Error(BAD)
+    rnd = random.Random(7)
+    for _ in range(300):
+        broken = bytearray(body)
+        for _ in range(rnd.randint(1, 3)):
+            broken[rnd.randrange(1, len(body) - 2)] = rnd.randrange(256)
+        assert restore(broken[: rnd.randint(3, len(broken) - 2)] + body[-2:]) in ("OK", Error(FORMAT))
+    assert client("PING") == "PONG"
