@@ -54,7 +54,7 @@ struct client {
     bool away;                    /* its Python command goes on by itself (client_answer); while set its input is not executed */
 
     /* input: the lent buffer of the worker while it is read, a private copy of what was not complete */
-    uint8_t *query;               /* private; NULL while nothing is left over */
+    uint8_t *query;               /* private; NULL or kept empty while nothing is left over */
     size_t query_len, query_at, query_cap; /* bytes in it, where the next command starts, allocated */
     struct parser parser;         /* state of a command that is not complete */
 

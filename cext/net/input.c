@@ -21,6 +21,8 @@
 #define CLOCK_US 50
 #define PRIVATE_MIN 1024u
 #define PRIVATE_READ (16u << 10) /* room for reading behind a private leftover */
+#define KEPT_MAX (4u << 20)      /* a larger buffer is not kept for the next large argument */
+#define KEPT_IDLE_MS 2000
 #define ARGS_MAX 8192u           /* arguments of a batch of whole commands */
 #define GROUP_MAX 16u            /* clients whose input is read before the first of it is executed */
 #define PEEK_ARGS 8u
@@ -180,6 +182,20 @@ static void drop_private(struct client *c)
     crowd_account(c);
 }
 
+/* The private buffer is used up. One that was made for a large argument is kept, so that the next is read straight into it. */
+static void private_done(struct client *c)
+{
+    if (c->close_after_reply || c->query_cap < PARSE_BIG_BULK || c->query_cap > KEPT_MAX)
+        drop_private(c);
+    else
+        c->query_len = c->query_at = 0;
+}
+
+void input_drop_idle(struct client *c, int64_t now_ms)
+{
+    if (c->query && c->query_at == c->query_len && now_ms - c->active_ms > KEPT_IDLE_MS) drop_private(c);
+}
+
 /* Room for `want` bytes from the next command's start on. */
 static bool private_room(struct client *c, size_t want)
 {
@@ -225,7 +241,7 @@ void input_continue(struct client *c)
     if (!c->query) return;
     refresh_time();
     c->query_at += process(c, c->query + c->query_at, c->query_len - c->query_at);
-    if (c->close_after_reply || c->query_at == c->query_len) drop_private(c);
+    if (c->close_after_reply || c->query_at == c->query_len) private_done(c);
 }
 
 /* ---- reading ---- */

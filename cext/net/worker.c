@@ -199,6 +199,7 @@ static void sweep_clients(int64_t now_ms)
 {
     int64_t timeout = setting(SET_timeout) * 1000;
     for (struct client *c = clients_first; c; c = c->next) {
+        input_drop_idle(c, now_ms);
         client_publish(c);
         crowd_account(c);
         if (c->out_first) output_check_limits(c);

@@ -105,6 +105,29 @@ def test_large_values_and_many_arguments(server: ShoalServer) -> None:
     assert client.mget(list(many)) == [v.encode() for v in many.values()]
 
 
+def test_room_for_large_arguments_is_kept_until_the_client_is_idle(server: ShoalServer) -> None:
+    watcher = server.client()
+    with connect(server) as s:
+        s.sendall(pack("client", "id"))
+        ident = int(s.recv(64)[1:-2])
+
+        def free() -> int:
+            return int(watcher.client_list(client_id=[ident])[0]["qbuf-free"])
+
+        for size in (200_000, 90_000, 300_000):
+            value = os.urandom(size // 2).hex().encode()
+            command = pack("set", "large", value)
+            for part in (command[:100], command[100:70_000], command[70_000:]):
+                s.sendall(part)
+                time.sleep(0.02)
+            assert read_exactly(s, 5) == b"+OK\r\n"
+            assert watcher.get("large") == value.decode()
+        wait_until(lambda: free() >= 200_000, what="kept")
+        wait_until(lambda: free() == 0, what="dropped")
+        s.sendall(pack("strlen", "large"))
+        assert read_exactly(s, 9) == b":300000\r\n"
+
+
 def test_a_client_may_write_everything_before_it_reads(server: ShoalServer) -> None:
     with connect(server) as s:
         s.sendall(pack("SET", "v", "z" * 1000))
