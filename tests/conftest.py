@@ -140,10 +140,14 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
         server.close_clients()
         if server.process.poll() is None:
             server.process.send_signal(signal.SIGTERM)
+    hanging = []
     for server in servers:
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             server.stop()
+        except subprocess.TimeoutExpired:
+            hanging.append(f"SIGTERM did not stop the server:\n{server.log()[-2000:]}")
         server.remove_memory()
+    assert not hanging, "\n".join(hanging)
 
 
 @pytest.fixture
