@@ -285,6 +285,7 @@ static void file_open(struct log_mark m)
         fail("Can't force to the disk", errno);
     } else {
         w.synced = w.bytes;
+        w.synced_us = clock_mono_us();
     }
 }
 
