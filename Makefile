@@ -34,6 +34,7 @@ help:
 	@echo 'make test         lint, C tests (plain, ASan+UBSan), Python tests, and the command tests with every store checked (test-touch)'
 	@echo 'make test-c       only the C tests       make test-py    only pytest (TESTS=path PYTEST_ARGS=...)'
 	@echo 'make fuzz         damaged values under ASan and UBSan, with clang (FUZZ_ROUNDS=, FUZZ_SECONDS=)'
+	@echo 'make fuzz-socket  damaged input over the socket, against a build with ASan and UBSan (FUZZ_SECONDS=)'
 	@echo 'make lint         ruff, mypy, C warnings as errors'
 	@echo 'make loadtest     locust, headless, with a report   make loadtest-ui   its web page'
 	@echo 'make compare      side by side with other servers, by loadtest/compare (COMPARE_ARGS=...)'
@@ -68,7 +69,7 @@ $(VENV)/.installed: pyproject.toml setup.py cext/build_engine.py $(VENV)/.header
 	@touch $@
 
 # In a make of its own: what scripts/debian.sh has just unpacked is seen when the Makefile is read again.
-.PHONY: editable pytest
+.PHONY: editable pytest fuzz-socket
 editable:
 	@$(PIP) 'setuptools>=80' 'cffi>=1.16' wheel
 	@$(MAKE) --no-print-directory -s -C cext -j $(JOBS)
@@ -139,6 +140,13 @@ test-touch: test-tools
 IMAGES ?= 600
 powercuts: test-tools build
 	@SHOAL_POWER_CUTS=$(IMAGES) SHOAL_POWER_CUT_SECONDS=6 $(PY) -m pytest -s -q tests/crash/test_power_cut.py
+
+# Garbage over the socket (tests/fuzz) against a build with sanitizers, for FUZZ_SECONDS.
+fuzz-socket: test-tools
+	@EXTRA='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer' $(MAKE) --no-print-directory build
+	@LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	 SHOAL_FUZZ_SECONDS=$(FUZZ_SECONDS) $(PY) -m pytest -q -s tests/fuzz; status=$$?; \
+	 $(MAKE) --no-print-directory build; exit $$status
 
 lint: test-tools typecheck
 	@$(BIN)/ruff check -q .

@@ -229,6 +229,8 @@ int engine_client_get(uint32_t i, struct engine_client *out);
 uint32_t engine_clients(void);
 /* Closes the connection with this id wherever it is: 1 = done or on its way, 0 = not found, -1 = its worker does not take messages. */
 int engine_client_kill(uint64_t id);
+/* Closes the largest connections if all of them hold more than maxmemory-clients. */
+void engine_clients_check(void);
 /* Ends the waiting of a client in BLPOP and the like, wherever it is, as if its time were over, or with an error: 1 = it waited. */
 int engine_client_unblock(uint64_t id, int error);
 /* The command's own client. */

@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "net/accept.h"
 #include "net/client.h"
+#include "net/crowd.h"
 #include "net/engine_hooks.h"
 #include "net/worker.h"
 #include "shm/inbox.h"
@@ -134,6 +135,8 @@ int engine_client_kill(uint64_t id)
     }
     return 0;
 }
+
+void engine_clients_check(void) { crowd_check(); }
 
 int engine_client_unblock(uint64_t id, int error)
 {

@@ -425,6 +425,11 @@ def client_kill(client_id: int) -> int:
     return int(lib.engine_client_kill(client_id))
 
 
+def clients_check() -> None:
+    """Close the largest connections if all of them hold more than maxmemory-clients."""
+    lib.engine_clients_check()
+
+
 def client_unblock(client_id: int, error: bool) -> bool:
     """Ends the waiting of a client in BLPOP and the like; False: it does not wait."""
     return bool(lib.engine_client_unblock(client_id, int(error)))

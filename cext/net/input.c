@@ -232,7 +232,7 @@ static void keep_rest(struct client *c, const uint8_t *p, size_t n)
     if (!private_room(c, MAX(MAX(n, (size_t)PRIVATE_MIN), parser_room(&c->parser)))) return;
     memcpy(c->query, p, n);
     c->query_len = n;
-    over_limit(c);
+    if (!over_limit(c)) client_publish(c);
 }
 
 void input_continue(struct client *c)
@@ -271,6 +271,7 @@ static bool receive_private(struct client *c)
     if (!private_room(c, want)) return false;
     size_t n = receive(c, c->query + c->query_len, c->query_cap - c->query_len);
     c->query_len += n;
+    client_publish(c);
     return n && !over_limit(c);
 }
 

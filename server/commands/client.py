@@ -202,6 +202,13 @@ def _wait_until_gone(ids: set[int]) -> None:
         time.sleep(0.0002)
 
 
+def evict_clients() -> None:
+    """After a change of maxmemory-clients or maxmemory: as in Redis, those over the limit are gone when CONFIG SET answers."""
+    before = {c.id for c in engine.clients() if not c.flags & FLAG_CLOSE_ASAP}
+    engine.clients_check()
+    _wait_until_gone(before & {c.id for c in engine.clients() if c.flags & FLAG_CLOSE_ASAP})
+
+
 def _kill(call: Call, tests: Sequence[_Test], skip_me: bool) -> int:
     """Closes what fulfils all tests; the caller's own connection after its reply. How many."""
     killed = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shoal import engine
+from shoal.commands.client import evict_clients
 from shoal.commands.registry import command
 from shoal.commands.server_state import ServerState
 from shoal.engine import Call
@@ -35,6 +36,8 @@ def set_(state: ServerState, call: Call) -> Reply:
         if call.in_exec:
             state.config.renumber()  # C has changed them already
         raise
+    if {b"maxmemory", b"maxmemory-clients"} & {word.lower() for word in call.args[2::2]}:
+        evict_clients()
     return OK
 
 

@@ -143,6 +143,7 @@ _SUBCOMMANDS: dict[str, tuple[int, Handler]] = {
     # Switches of Redis' own tests that change nothing here.
     "change-repl-id": (2, _accept),
     "set-disable-deny-scripts": (3, _accept),
+    "replybuffer": (4, _accept),
     "config-rewrite-force-all": (2, _accept),
 }
 """Number of arguments (0: any) and function."""
