@@ -153,12 +153,38 @@ def test_connections_are_shared_evenly(start_server: StartServer) -> None:
     server = start_server(workers=2)
     socks = [connect(server) for _ in range(50)]
     try:
-        wait_until(lambda: len(server.client(single_connection_client=True).client_list()) >= 50)
-        pids = worker_sockets(server)
-        assert len(pids) == 2 and abs(pids[0] - pids[1]) <= 4, pids
+        wait_until(lambda: sum(worker_sockets(server)) == 50)
+        assert all(24 <= n <= 26 for n in worker_sockets(server)), worker_sockets(server)
     finally:
         for s in socks:
             s.close()
+
+
+def test_ten_thousand_connections(start_server: StartServer) -> None:
+    """All are served, evenly, and the server works on beside them."""
+    count, (soft, hard) = 10_000, resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < count + 1000:
+        pytest.skip(f"the limit of descriptors is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    server = start_server("--maxclients", str(count + 100), workers=2)
+    socks = []
+    try:
+        for _ in range(count):
+            socks.append(connect(server))
+        for s in socks:
+            s.sendall(b"PING\r\n")
+        for s in socks:
+            assert read_exactly(s, 7) == b"+PONG\r\n"
+        client = server.client()
+        info = client.info("everything")
+        assert info["connected_clients"] == count + 1
+        assert abs(info["worker1"]["clients"] - info["worker2"]["clients"]) <= 2
+        assert client.set("a", 1) and len(client.client_list()) == count + 1
+    finally:
+        for s in socks:
+            s.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wait_until(lambda: client.info("clients")["connected_clients"] <= 2)
 
 
 def worker_sockets(server: ShoalServer) -> list[int]:
