@@ -67,7 +67,8 @@ static void evict(uint64_t most)
     for (struct crowd all = look(); all.bytes > most && all.largest; all = look()) {
         struct client_record *r = all.largest;
         uint64_t id = relaxed(&r->id);
-        atomic_fetch_or_explicit(&r->flags, CLIENT_FLAG_CLOSE_ASAP, memory_order_relaxed); /* it is not chosen again */
+        uint32_t before = atomic_fetch_or_explicit(&r->flags, CLIENT_FLAG_CLOSE_ASAP, memory_order_relaxed); /* not chosen again */
+        if (before & CLIENT_FLAG_CLOSE_ASAP) continue; /* another worker was faster */
         server_log(LOG_NOTICE, "Evicting client: id=%llu addr=%s tot-mem=%llu", (unsigned long long)id, r->addr,
                    (unsigned long long)all.largest_bytes);
         stat_add(STAT_EVICTED_CLIENTS, 1);
