@@ -11,6 +11,7 @@ loaded dataset is never served: the heir loads anew.
 from __future__ import annotations
 
 import os
+import re
 import select
 import time
 from collections.abc import Callable
@@ -33,6 +34,8 @@ _TICK_SECONDS = 0.1
 _RETRY_SECONDS = 5
 """After a failed save, so long until the next try by a save point (as Redis)."""
 _LAZY_ITEMS = 20000
+_TEMPORARY = re.compile(r"temp-(rewriteaof-bg-)?\d+\.(rdb|aof)")
+"""Names of files before they are whole."""
 
 
 class Persistence:
@@ -48,6 +51,7 @@ class Persistence:
         child.control.settimeout(0)
         engine.worker_start(child.slot, engine.KIND_PERSISTENCE)
         engine.snapshot_abandon()
+        self.remove_leftovers()
         engine.set_word("log_hold_syncs", 0)
         engine.set_word("log_rewriting", 0)
         for name in temporary.sweep(os.path.dirname(self.path())):
@@ -67,8 +71,18 @@ class Persistence:
             self.by_the_clock()
             if engine.word("serving") and not child.stopping and self.aof.wanted():
                 self.busy(self.aof.start)
+            elif not self.config["appendonly"] and engine.word("log_enabled"):
+                self.busy(self.aof.stop)  # who was to do it has died
             engine.lazy_step(_LAZY_ITEMS)
         engine.worker_end()
+
+    def remove_leftovers(self) -> None:
+        """Half-written files of those who had our place and died. Nobody else writes such files here."""
+        folder = os.fsdecode(self.config["dir"].encode("latin-1"))
+        for name in os.listdir(folder):
+            if _TEMPORARY.fullmatch(name):
+                log.notice(f"Removing {name}, which a dead process left")
+                _remove(os.path.join(folder, name))
 
     # --- loading
 

@@ -314,13 +314,21 @@ static void consume(void)
     for (uint32_t i = 0; i < SLOT_MAX; i++) ring_consume_to(i, w.merge.at[i]);
 }
 
-/* Gathers up to LSN `limit`; true: something is there. */
-static bool gather(uint64_t limit)
+/* Records above this LSN belong to the next file. It is looked at anew for each record, after the record was seen: a cut may come at any
+ * time, and who commits behind it publishes behind it, so the acquire in ring_next makes the cut's words visible with the record. */
+static uint64_t file_limit(void)
+{
+    uint64_t next = atomic_load_explicit(&head()->log_next_file, memory_order_acquire);
+    return next && next != w.file ? atomic_load_explicit(&head()->log_switch_lsn, memory_order_relaxed) : UINT64_MAX;
+}
+
+/* Gathers what belongs to the current file; true: something is there. */
+static bool gather(void)
 {
     const struct log_record *r;
     log_batch_clear(&w.batch);
     w.batch.timestamps = setting(SET_aof_timestamp_enabled) != 0;
-    while (w.batch.len < LOG_BATCH_BYTES && w.merge.next <= limit && (r = log_merge_next(&w.merge))) {
+    while (w.batch.len < LOG_BATCH_BYTES && (r = log_merge_next(&w.merge)) && r->lsn <= file_limit()) {
         if (!log_batch_add(&w.batch, r)) {
             if (w.batch.records) break;
             fail("No memory to write", ENOMEM);
@@ -414,7 +422,7 @@ static void finish_off(void)
 {
     struct log_mark m = logwriter_mark();
     if (failed()) {
-        log_merge_skip(&w.merge, atomic_load_explicit(&head()->lsn, memory_order_acquire));
+        log_merge_skip(&w.merge, MIN(atomic_load_explicit(&head()->lsn, memory_order_acquire), file_limit()));
         consume();
     } else if (m.file) {
         file_sync();
@@ -483,7 +491,7 @@ static bool step(void)
     if (atomic_load_explicit(&head()->log_state, memory_order_acquire) == LOG_OFF) {
         if (!m.file) return false;
         uint64_t last = atomic_load_explicit(&head()->lsn, memory_order_acquire);
-        if (!failed() && gather(UINT64_MAX)) {
+        if (!failed() && gather()) {
             write_batch();
             return true;
         }
@@ -491,10 +499,9 @@ static bool step(void)
         return false;
     }
     uint64_t next = atomic_load_explicit(&head()->log_next_file, memory_order_acquire);
-    uint64_t limit = next && next != m.file ? atomic_load_explicit(&head()->log_switch_lsn, memory_order_relaxed) : UINT64_MAX;
     bool worked = false;
     linger();
-    if (!failed() && w.fd >= 0 && gather(limit)) {
+    if (!failed() && w.fd >= 0 && gather()) {
         write_batch();
         worked = true;
     }

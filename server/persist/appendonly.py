@@ -314,12 +314,12 @@ class AppendOnly:
     # --- by the clock
 
     def wanted(self) -> bool:
-        """Is a rewrite due: by growth, or to put the log right?"""
+        """Is a rewrite due: by growth, to put the log right, or because it should be on and is not (who was to start it has died)?"""
         if not self.config["appendonly"] or time.monotonic() - self.last_try < _RETRY_SECONDS:
             return False
-        if engine.word("log_failed") or engine.word("log_state") == LOG_STARTING:
+        if engine.word("log_failed") or engine.word("log_state") != LOG_ON:
             return True
-        return engine.word("log_state") == LOG_ON and self._grown()
+        return self._grown()
 
     def _grown(self) -> bool:
         percentage = self.config["auto-aof-rewrite-percentage"]

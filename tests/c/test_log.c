@@ -1,13 +1,24 @@
 /* test_log.c - the append-only file below the processes: LSN order over rings, batches, torn and damaged files, the log writer's heir. */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "check.h"
 #include "segment_fixture.h"
 #include "base/crc64.h"
 #include "log/logscan.h"
 #include "log/logwriter.h"
+
+static useconds_t slow_disk_us;
+
+/* Takes libc's place: how the writer behaves depends on how slow the disk is. */
+int fdatasync(int fd)
+{
+    if (slow_disk_us) usleep(slow_disk_us);
+    return fsync(fd);
+}
 
 static void use_slot(uint32_t i)
 {
@@ -381,6 +392,47 @@ static void a_switch_divides_at_its_lsn(void)
     fixture_close(fd);
 }
 
+/* Cuts at any moment of the writer's work: no record behind a cut is in the file before it, where the next base would drop it. */
+static void a_cut_while_the_writer_gathers(void)
+{
+    enum { FILES = 30 };
+    int fd = open_with_log(), status;
+    static char buf[1 << 20];
+    char path[100];
+    uint64_t cuts[FILES + 1] = {0};
+    struct logscan_report r;
+    atomic_store(&seg()->settings[SET_appendfsync], 1);
+    slow_disk_us = 8000;
+    for (int k = 1; k <= FILES; k++) file_create(100 + k);
+    logwriter_resume(101, 0, 0);
+    for (int k = 1; k <= FILES; k++) {
+        pid_t writer = fork(); /* a new one each time: who has waited in vain for company several times stops doing so */
+        if (!writer) {
+            use_slot(5);
+            logwriter_begin(folder, "a.aof");
+            for (;;) logwriter_run(1000);
+        }
+        commit_from(1, 0, 1, k);
+        usleep((useconds_t)(15000 + k * 797 % 6000)); /* opened and forced, written and forced; then the next is held back for up to 2 ms */
+        txn_lock_all(&my_txn);
+        cuts[k] = atomic_load(&seg()->lsn);
+        if (k < FILES) logwriter_switch_locked(101 + (uint64_t)k);
+        txn_unlock(&my_txn);
+        for (int i = 0; i < 3; i++) commit_from(1, 0, 1, i);
+        for (int n = 0; n < 50000 && (atomic_load(&seg()->log_next_file) || logwriter_mark().lsn < atomic_load(&seg()->lsn)); n++) usleep(20);
+        CHECK_EQ(logwriter_mark().lsn, atomic_load(&seg()->lsn));
+        kill(writer, SIGKILL);
+        waitpid(writer, &status, 0);
+    }
+    slow_disk_us = 0;
+    for (int k = 1; k < FILES; k++) {
+        CHECK_EQ(logscan_check((uint8_t *)buf, 0, file_bytes(100 + k, buf, sizeof buf), 0, &r), LOGSCAN_WHOLE);
+        CHECK_EQ(r.lsn, cuts[k]);
+    }
+    for (int k = 1; k <= FILES; k++) unlink((snprintf(path, sizeof path, "%s/a.aof.%d.incr.aof", folder, 100 + k), path));
+    fixture_close(fd);
+}
+
 static void a_failed_file_is_left_and_a_new_base_heals(void)
 {
     int fd = open_with_log();
@@ -456,6 +508,7 @@ int main(void)
     RUN(recovery_stops_at_a_batch);
     RUN(the_heir_goes_on_at_the_mark);
     RUN(a_switch_divides_at_its_lsn);
+    RUN(a_cut_while_the_writer_gathers);
     RUN(a_failed_file_is_left_and_a_new_base_heals);
     RUN(large_records_lie_outside_and_are_freed);
     char path[100];
