@@ -48,8 +48,13 @@ class Record:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def write(self, content: dict[str, Any]) -> None:
-        data = orjson.dumps(content) + b"\n"
+    def inode(self) -> int:
+        """Tells a folder that was renamed from one that was copied."""
+        return os.fstat(self.fd).st_ino
+
+    def name_segment(self, segment: str) -> None:
+        """It is ours, and this folder's."""
+        data = orjson.dumps({"pid": os.getpid(), "segment": segment, "inode": self.inode()}) + b"\n"
         os.ftruncate(self.fd, 0)
         os.pwrite(self.fd, data, 0)
 
@@ -148,7 +153,7 @@ class Segment:
         if os.path.samefile(folder.encode("latin-1"), self.record.folder.encode("latin-1")):
             return
         record = lock_folder(folder, 0.0)
-        record.write({"pid": os.getpid(), "segment": self.name})
+        record.name_segment(self.name)
         self.record.remove()
         os.close(self.record.fd)
         self.record = record
@@ -163,14 +168,19 @@ class Segment:
 
 
 def open_segment(record: Record, parameters: Parameters, keep_memory: bool) -> Segment:
-    """Take over what the last instance left if it fits, else make a new one."""
-    old = record.read().get("segment", "")
-    if old:
-        kept = _take_over(record, old, parameters, keep_memory)
-        if kept is not None:
-            return kept
+    """Take over what the last instance left if it fits, else make a new one. What does not fit is removed, unless it is somebody else's."""
+    content = record.read()
+    old = content.get("segment", "")
+    if old and content.get("inode") not in (None, record.inode()):
+        log.warning(f"The memory that {RECORD} names belongs to another data directory (this is a copy of it?); it is not taken over")
+    elif old:
         try:
+            kept = _take_over(record, old, parameters, keep_memory)
+            if kept is not None:
+                return kept
             posix_ipc.unlink_shared_memory(old)
+        except BlockingIOError:
+            log.warning(f"The memory {old} that {RECORD} names is used by a running server; it is not taken over")
         except posix_ipc.ExistentialError:
             pass
     return _create(record, parameters)
@@ -186,7 +196,7 @@ def begin_anew(old: Segment, parameters: Parameters) -> Segment:
 
 def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: bool) -> Segment | None:
     """What a killed instance left is newer than any file, so it is taken whatever `keep-memory` says; what a clean stop left only
-    if it is to be kept."""
+    if it is to be kept. Raises BlockingIOError when a running server has it."""
     try:
         fd = posix_ipc.SharedMemory(name).fd
     except posix_ipc.ExistentialError:
@@ -195,7 +205,10 @@ def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: b
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         engine.segment_map(fd)
-    except (BlockingIOError, engine.EngineError) as e:
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    except engine.EngineError as e:
         log.warning(f"The memory that the last instance left cannot be taken over: {e}")
         os.close(fd)
         return None
@@ -216,7 +229,7 @@ def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: b
         engine.segment_unmap()
         os.close(fd)
         return None
-    record.write({"pid": os.getpid(), "segment": name})
+    record.name_segment(name)
     return Segment(record, name, fd, True)
 
 
@@ -227,7 +240,7 @@ def _create(record: Record, parameters: Parameters) -> Segment:
     fd = memory.fd
     os.set_inheritable(fd, False)
     # Recorded first: a server killed between here and there leaves nothing that nobody knows of.
-    record.write({"pid": os.getpid(), "segment": name})
+    record.name_segment(name)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         p = parameters
