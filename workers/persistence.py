@@ -68,6 +68,7 @@ class Persistence:
             for message, _ in child.take():
                 self.handle(message)
             self.config.refresh()
+            self.mark_failure()
             self.by_the_clock()
             if engine.word("serving") and not child.stopping and self.aof.wanted():
                 self.busy(self.aof.start)
@@ -265,9 +266,13 @@ class Persistence:
             log.notice("DB saved on disk")
         else:
             log.warning(f"Background saving error: {problem}")
-        engine.write_error(1, not ok and self.config["stop-writes-on-bgsave-error"])
+        self.mark_failure()
         state.publish()
         return problem
+
+    def mark_failure(self) -> None:
+        """Writes are refused after a failed save if there are save points (and stop-writes-on-bgsave-error, which C reads)."""
+        engine.write_error(1, not self.state.last_ok and bool(self.config["save"]))
 
     def by_the_clock(self) -> None:
         """The setting `save`."""

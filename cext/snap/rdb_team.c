@@ -61,6 +61,11 @@ static NORETURN void loader_main(int fd, uint32_t flags, struct rdb_team *team, 
     slot_acquire(slot, SLOT_TOOL);
     txn_init(&my_txn);
     struct rdb_share *s = &team->shares[share];
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    int own = open(path, O_RDONLY | O_CLOEXEC); /* with a reading-ahead of its own, if that can be had */
+    if (own >= 0) fd = own;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     int result = loader_run(fd, flags, team, share, &s->info, &s->own, s->err, sizeof s->err);
     if (result) atomic_store(&team->stop, s->own);
     s->result = result;

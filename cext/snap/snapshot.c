@@ -24,6 +24,7 @@ static uint64_t pool_blocks;   /* the bound, in pre-images; places are taken mod
 static uint64_t ahead_blocks;  /* kept ready beyond what writers have taken */
 static uint64_t pool_committed; /* bytes of the pool that have memory */
 static uint64_t spilled;       /* pre-images [0, spilled) are in the file */
+static bool pool_lost;         /* the spill file cannot be written: the snapshot is of no use any more */
 static int spill_fd = -1;
 static char spill_dir_copy[512];
 
@@ -117,6 +118,7 @@ int snapshot_begin(uint64_t pool_bytes, const char *spill_dir, char *err, size_t
     ahead_blocks = MIN(POOL_AHEAD / COW_BLOCK, pool_blocks / 4);
     uint64_t first = MIN(POOL_AHEAD, pool_blocks * COW_BLOCK);
     spilled = 0;
+    pool_lost = false;
     /* everything committed is covered, so no page can be taken between here and the cut that the map does not cover */
     uint64_t limit = h->arena_off + atomic_load_explicit(&h->arena_committed, memory_order_acquire);
     atomic_store_explicit(&h->cow_limit, limit, memory_order_relaxed);
@@ -214,6 +216,17 @@ static void preimage_read(uint64_t number, uint32_t from, void *dst, size_t n)
     }
 }
 
+#define TEND_EVERY 128u /* pieces read, some 0.1 ms of a save */
+
+/* Now and then while reading, also in the middle of a value of millions of parts. The system call does nothing: kernels that preempt
+ * lazily (since 6.12) look only there, or at the next tick, whether somebody more urgent waits for this processor. sched_yield() would
+ * give up our turn even if nobody does. */
+static NOINLINE void tend_and_give_way(void)
+{
+    (void)syscall(SYS_getppid);
+    if (snapshot_tend()) pool_lost = true;
+}
+
 /* Most pieces are a few cache lines, for which a call of memcpy(), or its string instruction, costs more than the copy. */
 static ALWAYS_INLINE void copy_piece(char *dst, const char *src, size_t n)
 {
@@ -224,9 +237,11 @@ static ALWAYS_INLINE void copy_piece(char *dst, const char *src, size_t n)
 
 void snap_read(shm_off off, void *dst, size_t n)
 {
+    static uint32_t reads;
     struct seg_header *h = seg();
     uint64_t limit = atomic_load_explicit(&h->cow_limit, memory_order_relaxed);
     char *out = dst;
+    if (unlikely(++reads % TEND_EVERY == 0)) tend_and_give_way();
     if (off + n > limit) {
         size_t have = off < limit ? (size_t)(limit - off) : 0;
         memset(out + have, 0, n - have);
@@ -255,14 +270,11 @@ void snap_read(shm_off off, void *dst, size_t n)
 
 #define GUESS_LEAST 128u /* bytes of an entry read at first: all of it when it is not longer than the one before */
 #define GUESS_MOST 1024u
-#define TEND_EVERY 128u  /* buckets between two looks at the pool */
-#define YIELD_EVERY 16u  /* buckets, some 0.1 ms: see give_way() */
 
 struct walk {
     const struct snap_visitor *v;
     char *buf;
     size_t cap, guess;
-    uint32_t since_tend;
 };
 
 static bool buf_room(struct walk *w, size_t n)
@@ -310,10 +322,6 @@ static ALWAYS_INLINE void fetch_entries(const struct walk *w, const struct bucke
     }
 }
 
-/* A system call that does nothing: kernels that preempt lazily (since 6.12) look only there, or at the next tick, whether somebody more
- * urgent waits for this processor. sched_yield() would give up our turn even if nobody does. */
-static void give_way(void) { (void)syscall(SYS_getppid); }
-
 static bool walk_chain(struct walk *w, const struct bucket *head)
 {
     struct bucket b = *head;
@@ -324,10 +332,7 @@ static bool walk_chain(struct walk *w, const struct bucket *head)
         if (!next) break;
         snap_read(next, &b, sizeof b);
     }
-    if (++w->since_tend % YIELD_EVERY == 0) give_way();
-    if (w->since_tend < TEND_EVERY) return true;
-    w->since_tend = 0;
-    return snapshot_tend() == 0;
+    return !pool_lost;
 }
 
 /* Buckets [first, first + HT_CHUNK), as many as there are; returns how many. */

@@ -4,7 +4,7 @@
  *     snapshot_begin()   commits the copy-on-write map and a first piece of the pre-image pool; then the cut: all stripe locks, LSN noted,
  *                        header.cow_active set, locks released
  *     snap_read()        bytes of the arena as of the cut
- *     snapshot_tend()    called now and then while reading: keeps the pool ahead of the writers, moves old pre-images to a file when the
+ *     snapshot_tend()    called by snap_read() now and then: keeps the pool ahead of the writers, moves old pre-images to a file when the
  *                        pool has reached its bound
  *     snapshot_end()     switches copying off (all stripe locks), waits until no writer can be in the middle of a copy, gives the memory back
  *

@@ -61,8 +61,12 @@ static enum rdb_result load(const struct key *k, const struct payload *x)
 {
     struct txn *t = fixture_begin();
     struct txn_savepoint before = txn_savepoint(t);
-    struct rdb_in in = {.p = x->p, .end = x->p + x->n};
+    struct rdb_in in = {.p = x->p, .end = x->p + x->n}, skipped = in;
     enum rdb_result result = rdb_load_object(&in, x->type, t, k, NULL);
+    if (result == RDB_LOADED) /* who only passes over it comes to the same place */
+        CHECK(rdb_skip_object(&skipped, x->type) && skipped.p == in.p);
+    else
+        rdb_skip_object(&skipped, x->type); /* or nowhere, but not out of bounds */
     if (result != RDB_LOADED) txn_rollback_to(t, before);
     txn_commit(t);
     scratch_reset();

@@ -388,3 +388,57 @@ def test_unfinished_files_do_not_stay(start_server: StartServer) -> None:
     again.process.send_signal(signal.SIGINT)  # does not wait for the save
     assert again.process.wait(10) == 0
     assert not list(server.folder.glob("temp-*.rdb"))
+
+
+def test_the_spill_file_on_a_full_disk(start_server: StartServer, faults: Path) -> None:
+    """Pre-images that find no room end the save; no writer fails, and the next save is good. Also: MISCONF only with save points."""
+    server = start_server("--save", "", "--snapshot-preimage-memory", "1mb", "--rdb-key-save-delay", "100")
+    client = server.client()
+    names = [f"key:{i}" for i in range(20_000)]
+    client.mset(dict.fromkeys(names, "a" * 1000))
+    faults.write_text("write_err=ENOSPC path=/#")  # a file without a name
+    client.bgsave()
+    began = time.monotonic()
+    for i in range(0, len(names), 500):
+        client.mset(dict.fromkeys(names[i : i + 500], "b" * 1000))
+    assert time.monotonic() - began < 20
+    wait_until(lambda: not client.info("persistence")["rdb_bgsave_in_progress"], 30, "the save's end")
+    assert client.info("persistence")["rdb_last_bgsave_status"] == "err"
+    assert "pre-image" in server.log()
+    assert not (server.folder / "dump.rdb").exists()
+    assert client.set("written", "still")
+    client.config_set("save", "3600 1000000")
+    wait_until(lambda: _refused(client), 10, "MISCONF")
+    client.config_set("stop-writes-on-bgsave-error", "no")
+    assert not _refused(client)
+    faults.write_text("")
+    client.config_set("rdb-key-save-delay", "0")
+    before = digest(client)
+    client.save()
+    client.execute_command("DEBUG", "RELOAD", "NOSAVE")
+    assert digest(client) == before
+
+
+def _refused(client: redis.Redis) -> bool:
+    try:
+        client.set("another", "x")
+    except redis.ResponseError as e:
+        return str(e).startswith("MISCONF")
+    return False
+
+
+def test_a_value_that_needs_a_newer_version(start_server: StartServer) -> None:
+    """The number in front of the file and its sum are put right at the end."""
+    server = start_server("--save", "")
+    client = server.client()
+    client.mset({f"key:{i}": "x" * 500 for i in range(20_000)})
+    client.save()
+    assert (server.folder / "dump.rdb").read_bytes()[:9] == b"REDIS0010"
+    client.hset("hash", mapping={f"f:{i}": "v" for i in range(200)})
+    client.hpexpire("hash", 100_000_000, "f:1")
+    before = digest(client)
+    client.save()
+    assert (server.folder / "dump.rdb").read_bytes()[:9] == b"REDIS0012"
+    client.execute_command("DEBUG", "RELOAD", "NOSAVE")  # with the checksum
+    assert digest(client) == before
+    assert 0 < client.hpttl("hash", "f:1")[0] <= 100_000_000
