@@ -134,7 +134,9 @@ static struct entry *copy_value(struct txn *t, const struct entry *e, const stru
     enum encoding enc = entry_enc(e);
     uint8_t *room;
     if (entry_type(e) != OBJ_STRING) {
-        shm_off root = objtypes[entry_type(e)]->copy(t, enc, *entry_root(e));
+        const struct objtype *type = objtypes[entry_type(e)];
+        txn_expect(t, type->memory(enc, *entry_root(e), 5));
+        shm_off root = type->copy(t, enc, *entry_root(e));
         return ks_set_object(t, to, entry_type(e), enc, root, TTL_CLEAR);
     }
     if (enc == ENC_INT) return ks_set_int(t, to, *entry_int(e), TTL_CLEAR);

@@ -44,6 +44,7 @@ static void store_names(struct cmd *c, const struct names *l, const char *event)
     struct key k = key_for(c, 1);
     struct entry *old = ks_write(c->txn, &k);
     if (l->n) {
+        txn_expect(c->txn, l->n * 64); /* a member of some 20 bytes in item, table and undo record */
         struct set s = set_build(c->txn, l->at, l->n);
         ks_set_object(c->txn, &k, OBJ_SET, s.enc, s.root, TTL_CLEAR);
         cmd_modified(c, &k, 's', event);

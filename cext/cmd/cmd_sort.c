@@ -274,6 +274,7 @@ static void store_result(struct sort *s)
     struct entry *old = ks_write(c->txn, &k);
     if (out.n) {
         struct list l = LIST_EMPTY;
+        txn_expect(c->txn, bytes + out.n * 4);
         list_expect(c->txn, &l, bytes, out.n);
         for (uint64_t i = 0; i < out.n; i++) list_push(c->txn, &l, LIST_TAIL, out.at[i]);
         ks_set_object(c->txn, &k, OBJ_LIST, l.enc, l.root, TTL_CLEAR);

@@ -246,7 +246,7 @@ static enum exec_end run_transaction(struct exec *x)
         if (end == EXEC_FAILED) return end;
         if (end == EXEC_MORE_STRIPES)
             x->all = true;
-        else if (tries == EXEC_TRIES || !segment_wait_room(x->c->txn->fail_bytes, EXEC_WAIT_MS))
+        else if (tries == EXEC_TRIES || !txn_wait_room(x->c->txn, EXEC_WAIT_MS))
             x->may_wait = false; /* there is no more: each command answers for itself */
     }
 }

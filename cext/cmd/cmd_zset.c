@@ -41,6 +41,7 @@ void zset_store_result(struct cmd *c, uint32_t arg, const struct zmember *member
     struct key k = key_for(c, arg);
     struct entry *old = ks_write(c->txn, &k);
     if (n) {
+        txn_expect(c->txn, n * 96); /* a member of some 20 bytes in item, table, tree and undo record */
         struct zset z = zset_build(c->txn, members, n);
         ks_set_object(c->txn, &k, OBJ_ZSET, z.enc, z.root, TTL_CLEAR);
         cmd_modified(c, &k, 'z', event);

@@ -318,7 +318,7 @@ bool dispatch_recover(struct cmd *c, size_t mark, uint32_t *tries, bool *all)
         return true;
     }
     if (t->failure == TXN_NO_MEMORY && (free_waiting() || others_free(tries))) return true;
-    if (t->failure == TXN_NO_MEMORY && (*tries)++ < MEMORY_TRIES && segment_wait_room(t->fail_bytes, MEMORY_WAIT_MS)) return true;
+    if (t->failure == TXN_NO_MEMORY && (*tries)++ < MEMORY_TRIES && txn_wait_room(t, MEMORY_WAIT_MS)) return true;
     if (t->failure == TXN_TOO_LARGE)
         reply_errorf(c->out, "ERR the command is too large to be logged");
     else

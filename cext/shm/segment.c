@@ -258,6 +258,14 @@ bool segment_grow_wait(uint32_t ms)
     return atomic_load_explicit(&seg()->grow_wanted, memory_order_acquire) != 0;
 }
 
+bool segment_has_room(uint64_t bytes)
+{
+    struct seg_header *h = seg();
+    uint64_t committed = atomic_load_explicit(&h->arena_committed, memory_order_acquire);
+    uint64_t pages = *(volatile uint64_t *)&h->pages_used - *(volatile uint64_t *)&h->pages_free;
+    return committed - pages * PAGE_SIZE_ARENA >= bytes;
+}
+
 bool segment_wait_room(uint64_t bytes, uint32_t ms)
 {
     struct seg_header *h = seg();

@@ -27,6 +27,8 @@ void segment_unmap(void);
 int segment_grow(void);
 /* Sleeps until somebody wants the arena to grow, at most `ms` milliseconds; true when so. */
 bool segment_grow_wait(uint32_t ms);
+/* Is so much of the arena committed and free? A look, not a promise. */
+bool segment_has_room(uint64_t bytes);
 /* Waits (a worker, holding nothing) until at least `bytes` more are committed or growth failed. */
 bool segment_wait_room(uint64_t bytes, uint32_t ms);
 

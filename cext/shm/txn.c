@@ -82,6 +82,7 @@ void txn_begin(struct txn *t)
     DCHECK(!t->active && atomic_load_explicit(&my_slot->status, memory_order_relaxed) == STATUS_IDLE);
     t->active = true;
     t->failure = TXN_OK;
+    t->expecting = false;
     t->used_delta = 0;
     t->log_len = 0;
     t->log_frames = 0;
@@ -174,6 +175,7 @@ uint64_t txn_commit(struct txn *t)
         store_order();
     }
     my_slot->used_bytes += (int64_t)t->used_delta;
+    t->expected = 0;
     txn_unlock(t);
     if (my_slot->free_head) txn_carry_out_frees();
     finish(t);
@@ -276,12 +278,6 @@ void txn_undo_to(struct slot *s, shm_off target)
 }
 
 /* ---- memory ---- */
-
-bool txn_has_room(uint64_t size)
-{
-    uint32_t cls = arena_class(size);
-    return my_slot->cache[cls].head || arena_refill(cls);
-}
 
 shm_off txn_alloc_slow(struct txn *t, uint64_t size)
 {

@@ -66,6 +66,8 @@ struct txn {
     jmp_buf *on_fail;    /* where txn_fail() goes; set by the bracket's owner */
     enum txn_failure failure;
     uint64_t fail_bytes; /* TXN_NO_MEMORY: how much was asked for */
+    bool expecting;      /* it failed in txn_expect() */
+    uint64_t expected;   /* the most that txn_expect() has asked for since the last commit: it asks once */
     uint64_t last_lsn;   /* of the last commit that logged something */
     struct changed_key {
         uint32_t stripe, tag;
@@ -171,6 +173,12 @@ static ALWAYS_INLINE void store_access_clock(uint32_t *clock, uint32_t v)
 }
 
 /* ---- memory ---- */
+/* Said before much memory is allocated: `bytes` in all. Fails with TXN_NO_MEMORY when the arena has to grow for it, so that the command is
+ * run again once, not for every step of growing; the second time it is left to what there is. */
+void txn_expect(struct txn *t, uint64_t bytes);
+/* After a transaction was aborted for want of memory: waits until the arena has grown by all that it had allocated and asked for, or at least
+ * by what it asked for last. False: there is no more (a need that was only expected may be smaller in truth: it is tried). */
+bool txn_wait_room(const struct txn *t, uint32_t ms);
 /* Would txn_alloc() of so few bytes (ARENA_CLASS_MAX at most) find memory? */
 bool txn_has_room(uint64_t size);
 shm_off txn_alloc_slow(struct txn *t, uint64_t size) NOINLINE;

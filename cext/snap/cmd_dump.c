@@ -158,6 +158,7 @@ void cmd_restore(struct cmd *c)
         return;
     }
     struct rdb_in in = {.p = payload.p + 1, .end = payload.p + payload.n - FOOTER_BYTES};
+    txn_expect(c->txn, payload.n * 3); /* a guess: listpacks become as large, tables twice, and undo records stand beside them */
     struct txn_savepoint before = txn_savepoint(c->txn);
     struct entry *e;
     unsigned type = rdb_type_of_byte(payload.p[0], le_load16(in.end));

@@ -82,7 +82,7 @@ static bool in_txn(struct transfer *x, body_fn *body)
         scratch_rewind(mark);
         if (t->failure == TXN_MORE_STRIPES) {
             all = true;
-        } else if (t->failure != TXN_NO_MEMORY || ++tries > TRIES || !segment_wait_room(t->fail_bytes, WAIT_MS)) {
+        } else if (t->failure != TXN_NO_MEMORY || ++tries > TRIES || !txn_wait_room(t, WAIT_MS)) {
             t->on_fail = outer;
             return false;
         }

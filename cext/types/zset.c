@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/num.h"
+#include "keyspace/lazy.h"
 #include "types/packed.h"
 #include "types/zset_item.h"
 
@@ -394,6 +395,8 @@ void zset_remove_ranks(struct txn *t, struct zset *z, uint64_t from, uint64_t n)
     if (!n) return;
     if (z->enc == ENC_LISTPACK)
         packed_put(t, z, lp_seek(packed_at(z->root), (int64_t)(from * 2)), (uint32_t)(n * 2), NULL, 0);
+    else if (n > LAZY_EFFORT && zset_count(z) - n < n / 4 && n < zset_count(z))
+        zset_keep_few(t, z, from, n);
     else
         bt_remove_range(t, &zset_root(z)->order, ZORDER_BYTES, from, n, forget_member, zset_root(z));
 }

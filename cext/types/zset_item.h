@@ -73,5 +73,7 @@ void zpacked_items(const struct zmember *m, struct lp_item items[2], uint8_t sco
 
 /* Turns a listpack into table and tree. */
 void zset_to_table(struct txn *t, struct zset *z);
+/* Takes n members from rank `from` on away by building the set anew from the few that stay; the old is freed in the background. */
+void zset_keep_few(struct txn *t, struct zset *z, uint64_t from, uint64_t n);
 
 #endif

@@ -1,5 +1,6 @@
 /* types/zset_type.c - sorted sets as wholes: building, converting, copying, freeing, measuring. Layout, locks, deaths: zset.h. */
 #include "base/num.h"
+#include "keyspace/lazy.h"
 #include "keyspace/objtype.h"
 #include "types/packed.h"
 #include "types/zset_item.h"
@@ -72,6 +73,20 @@ struct zset zset_build(struct txn *t, const struct zmember *members, uint64_t n)
     bool packed = (int64_t)n <= setting(SET_zset_max_listpack_entries) && (int64_t)longest <= setting(SET_zset_max_listpack_value) &&
                   total + n * 64 < LP_MAX_BYTES;
     return zset_build_as(t, packed ? ENC_LISTPACK : ENC_SKIPLIST, members, n);
+}
+
+void zset_keep_few(struct txn *t, struct zset *z, uint64_t from, uint64_t n)
+{
+    uint64_t count = zset_count(z), stay = count - n, k = 0;
+    struct zmember *members = scratch_alloc((stay + 1) * sizeof *members);
+    struct zset_walk w;
+    shm_off old = z->root;
+    zset_walk_from(z, &w, 0, false);
+    while (k < from && zset_walk_next(&w, &members[k])) k++;
+    if (k < stay) zset_walk_from(z, &w, from + n, false);
+    while (k < stay && zset_walk_next(&w, &members[k])) k++;
+    *z = zset_build_as(t, ENC_SKIPLIST, members, stay);
+    value_free(t, OBJ_ZSET, ENC_SKIPLIST, old);
 }
 
 struct zset zset_create(struct txn *t, uint64_t count_hint, size_t longest)

@@ -3,6 +3,7 @@
     python -m loadtest.compare throughput [--rounds 3] [--lines get-p16,set-p16] [NAME='COMMAND {port} {dir}' ...]
     python -m loadtest.compare saves --keys 1000000
     python -m loadtest.compare collections --rounds 1
+    python -m loadtest.compare stalls --rounds 1
     python -m loadtest.compare durability --sync-ms 5 NAME='COMMAND {port} {dir} {fsync}' ...
 
 Without servers: this one with one worker for each core, and the redis-server of the PATH. Run nothing else meanwhile.
@@ -15,16 +16,23 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from loadtest.compare import collections, durability, saves, throughput
+from loadtest.compare import collections, durability, saves, stalls, throughput
 from loadtest.compare.servers import Spec
 
-MEASUREMENTS: dict[str, ModuleType] = {"throughput": throughput, "saves": saves, "collections": collections, "durability": durability}
+MEASUREMENTS: dict[str, ModuleType] = {
+    "throughput": throughput,
+    "saves": saves,
+    "collections": collections,
+    "stalls": stalls,
+    "durability": durability,
+}
 
 _OPTIONS = "--bind 127.0.0.1 --port {port} --dir {dir}"
 _DEFAULTS = {
     "throughput": "--save '' --appendonly no",
     "saves": "--save '' --appendonly no",
     "collections": "--save '' --appendonly no",
+    "stalls": "--save '' --appendonly no",
     "durability": "--save '' --appendonly yes --appendfsync {fsync}",
 }
 
