@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@
 #define SYNC_NO_EVERY_US 30000000 /* no: only so that damage in an old part of the file can be told from what a power cut left */
 #define LINGER_FROM_US 500   /* an fdatasync that takes less is not worth waiting for company */
 #define LINGER_MOST_US 2000
+#define LINGER_LOOK_US 20
 
 enum { FSYNC_NO, FSYNC_ALWAYS, FSYNC_EVERYSEC }; /* settings.def */
 
@@ -358,7 +360,7 @@ static void linger(void)
 {
     if (!w.linger_us) return;
     bool came;
-    while (!(came = atomic_load_explicit(&head()->lsn, memory_order_relaxed) >= w.linger_lsn) && clock_mono_us() < w.linger_us) usleep(30);
+    while (!(came = atomic_load_explicit(&head()->lsn, memory_order_relaxed) >= w.linger_lsn) && clock_mono_us() < w.linger_us) usleep(LINGER_LOOK_US);
     w.missed = came ? 0 : w.missed + 1;
     if (w.missed > 4) w.rest = 64;
     w.linger_us = 0;
@@ -517,6 +519,7 @@ void logwriter_begin(const char *folder, const char *name)
     snprintf(w.folder, sizeof w.folder, "%s", folder);
     snprintf(w.name, sizeof w.name, "%s", name);
     w.batch.db = LOG_DB_NONE;
+    prctl(PR_SET_TIMERSLACK, 1000ul); /* nanoseconds, instead of 50 us: short sleeps are short; refused, they are longer */
     struct log_mark m = logwriter_mark();
     log_merge_init(&w.merge, m.lsn);
     consume(); /* what was written, but not given back when the last one died */
