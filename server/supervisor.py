@@ -29,6 +29,7 @@ from shoal.commands import registry
 from shoal.config import Config
 from shoal.errors import StartError
 from shoal.persist import temporary
+from shoal.persist.appendonly import LOG_ON
 from shoal.persist.schedule import Backups
 from shoal.processes import BACKUP, BOOT_FAILED, KINDS, MAX_BOOT_FAILURES, ProcessKind
 from shoal.settings import BY_NAME
@@ -551,6 +552,7 @@ class Supervisor:
         self.saving = False
         for token in list(self.asked):
             self._on_answer({"to": token, "error": "The persistence process died"})
+        self._final_save()  # of a shutdown that waited for a base
 
     def _listen_again(self, name: str) -> str:
         """New TCP sockets; the old ones are closed only when the new ones listen."""
@@ -588,19 +590,33 @@ class Supervisor:
         if self.ending is not None:
             return ""
         wanted = message.get("how") == "save" or (message.get("how") != "nosave" and bool(self.config["save"]))
-        engine.set_word("save_cancel", 1)  # a background save that runs would only be thrown away
-        if not wanted or not self.loaded:
+        first_base = self.loaded and self._first_base_is_written() and not message.get("force")
+        if not first_base:
+            engine.set_word("save_cancel", 1)  # a background save that runs would only be thrown away
+        if not self.loaded or not (wanted or first_base):
             self._stop("")
             return ""
-        log.notice("Saving the final RDB snapshot before exiting.")
-        self.ending = {**message, "asker": (asker, ident) if asker else None}
+        if first_base:
+            log.notice("Writing initial AOF, the exit waits for it.")
+        self.ending = {**message, "asker": (asker, ident) if asker else None, "save": wanted, "base": first_base}
         engine.pause(1, 2**62)
         self._final_save()
         return ""
 
+    def _first_base_is_written(self) -> bool:
+        """The log was just switched on: without its base the files do not hold the dataset."""
+        return self.rewriting and self.config["appendonly"] and engine.word("log_state") != LOG_ON
+
     def _final_save(self) -> None:
-        if self.saving:
-            return  # its end comes soon: it was cancelled
+        if self.saving or self.ending is None:
+            return  # its end comes soon: it was cancelled, or it is the log's first base
+        if self.ending["base"] and engine.word("log_state") != LOG_ON:
+            self._end_after_save("the append only file has no base yet")
+            return
+        if not self.ending["save"]:
+            self._end_after_save("")
+            return
+        log.notice("Saving the final RDB snapshot before exiting.")
         error = self._persist({"op": "save", "wait": True}, None)
         if error:
             self._end_after_save(error)

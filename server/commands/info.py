@@ -229,7 +229,7 @@ def _persistence(state: ServerState) -> Iterator[Field]:
     yield "loading", int(not engine.word("serving"))
     yield "async_loading", 0
     yield "current_cow_peak", save.last_cow_bytes
-    yield "current_cow_size", engine.word("preimg_next") * 512 if saving else 0
+    yield "current_cow_size", engine.word("preimg_next") * 512 if engine.word("cow_active") else 0
     yield "current_cow_size_age", 0
     yield "current_fork_perc", f"{100 * done / total if writing and total else 0:.2f}"
     yield "current_save_keys_processed", done if writing else 0
@@ -271,6 +271,7 @@ def _appendonly(state: ServerState, save: save_state.SaveState) -> Iterator[Fiel
     yield "aof_rewrites_consecutive_failures", save.aof_failures
     yield "aof_last_write_status", "err" if engine.word("log_failed") else "ok"
     yield "aof_last_cow_size", save.aof_cow_bytes
+    yield "aof_last_cut_usec", save.aof_cut_us
     if not on:
         return
     position, lsn = engine.log_position(), engine.word("lsn")

@@ -34,6 +34,7 @@ LOG_OFF, LOG_ON, LOG_STARTING = 0, 1, 2
 
 _SWITCH_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
+_PROBE_BYTES = 4096
 
 
 class LoadError(Exception):
@@ -209,6 +210,7 @@ class AppendOnly:
             self.folder.write(manifest.with_incr(incr))
         engine.set_word("log_hold_syncs", int(self.config["no-appendfsync-on-rewrite"]))
         engine.snapshot_begin(self.config["snapshot-preimage-memory"], self.config["dir"], incr.seq)
+        self.state.aof_cut_us = engine.snapshot().cut_us
         return _Rewrite(incr, starting)
 
     def finish(self) -> str:
@@ -318,8 +320,26 @@ class AppendOnly:
         if not self.config["appendonly"] or time.monotonic() - self.last_try < _RETRY_SECONDS:
             return False
         if engine.word("log_failed") or engine.word("log_state") != LOG_ON:
-            return True
+            return self._disk_takes()
         return self._grown()
+
+    def _disk_takes(self) -> bool:
+        """Would it be in vain to take a cut? A few bytes are written and forced to the disk where the log's files are."""
+        self.last_try = time.monotonic()
+        probe = temporary.probe(self.folder.path, self.folder.name)
+        try:
+            os.makedirs(self.folder.path, 0o755, exist_ok=True)
+            fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+            try:
+                if os.write(fd, bytes(_PROBE_BYTES)) != _PROBE_BYTES:
+                    return False
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+                os.unlink(probe)
+        except OSError:
+            return False
+        return True
 
     def _grown(self) -> bool:
         percentage = self.config["auto-aof-rewrite-percentage"]

@@ -40,6 +40,7 @@ class SaveState:
     aof_failures: int = 0
     """In a row."""
     aof_cow_bytes: int = 0
+    aof_cut_us: int = 0
 
     def publish(self) -> None:
         while not engine.blob_write(

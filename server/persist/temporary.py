@@ -21,6 +21,11 @@ def base(folder: str) -> str:
     return os.path.join(folder, f"temp-rewriteaof-bg-{os.getpid()}.aof")
 
 
+def probe(folder: str, name: str) -> str:
+    """Beside the log's increments, called so that whoever watches their disk watches it too."""
+    return os.path.join(folder, f"temp-{name}.probe.incr.aof")
+
+
 def sweep(folder: str) -> list[str]:
     """Remove what was left unfinished; the names. Nothing may be writing there."""
     found = []

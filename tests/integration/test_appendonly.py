@@ -246,6 +246,29 @@ def test_switching_on_and_off_at_run_time(start_server: StartServer) -> None:
     assert again.client().dbsize() == 1003
 
 
+def test_a_stop_waits_for_the_first_base(start_server: StartServer) -> None:
+    server = start_server("--save", "", "--keep-memory", "no")
+    client = server.client()
+    client.execute_command("DEBUG", "POPULATE", 300000, "k", 100)
+    client.config_set("appendonly", "yes")
+    assert server.stop() == 0
+    again = start_server(*ON, folder=server.folder)
+    assert again.client().dbsize() == 300000
+
+
+def test_no_cut_is_taken_while_the_disk_fails(start_server: StartServer, faults: Path) -> None:
+    server = start_server(*ON, "--appendfsync", "everysec")
+    client = server.client()
+    faults.write_text("write_err=ENOSPC path=appendonlydir")
+    wait_until(lambda: "MISCONF" in _try(client), what="writes are refused")
+    failures = client.info("persistence")["aof_rewrites_consecutive_failures"]
+    time.sleep(2.5)  # two tries
+    assert client.info("persistence")["aof_rewrites_consecutive_failures"] == failures
+    assert not list(server.folder.glob("appendonlydir/*probe*"))
+    faults.write_text("")
+    wait_until(lambda: _try(client) == "", 20, "writes resume")
+
+
 def test_growth_rewrites_by_itself(start_server: StartServer) -> None:
     server = start_server(*ON, "--auto-aof-rewrite-min-size", "100kb", "--auto-aof-rewrite-percentage", "100")
     client = server.client()
