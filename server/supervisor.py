@@ -404,6 +404,8 @@ class Supervisor:
             case "saving":
                 self.saving = message["on"]
                 self.rewriting = self.saving and self.rewriting
+                if not self.saving:
+                    engine.set_word("log_rewriting", 2 if self.rewrite_scheduled else 0)
                 if not self.saving and self.rewrite_scheduled and not self.stopping and self.ending is None:
                     self.rewrite_scheduled = False
                     self._persist({"op": "rewrite"}, None)
@@ -534,6 +536,8 @@ class Supervisor:
             return "appendonly: The persistence process is not ready"
         if self.config["appendonly"] and not engine.word("log_enabled"):
             engine.set_word("log_rewriting", 1)
+        if not self.config["appendonly"] and self.rewriting:
+            engine.set_word("save_cancel", 1)  # the base would be of no use
         self.saving = self.rewriting = True
         messages.send(persistence.control, {"op": "appendonly"})
         return ""

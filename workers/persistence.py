@@ -281,7 +281,7 @@ class Persistence:
         if self.config["save"] and engine.word("save_cancel") & FLUSHED:
             engine.set_word("save_cancel", 0)
             log.notice("FLUSHALL. Saving...")
-            self.busy(self.save)
+            self.save()  # as a part of FLUSHALL: who asks for something now waits for it and is not refused
             return
         changes = self.state.changes()
         elapsed = time.time() - self.state.last_save
@@ -332,7 +332,6 @@ class Persistence:
             self.aof.start()
         elif on and not wanted:
             self.aof.stop()
-        engine.set_word("log_rewriting", 0)
 
     def reload_aof(self) -> str:
         """DEBUG LOADAOF: what was logged is written first."""

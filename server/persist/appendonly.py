@@ -168,6 +168,7 @@ class AppendOnly:
                 engine.log_off()
         elif state == LOG_OFF:
             self.start()
+            engine.set_word("log_rewriting", 0)
         else:
             engine.commit_rings()
 
@@ -186,7 +187,10 @@ class AppendOnly:
             time.sleep(0.002)
 
     def begin(self) -> str:
-        """Steps 1 and 2; "" or what went wrong."""
+        """Steps 1 and 2; "" or what went wrong.
+
+        The word log_rewriting is cleared by the supervisor when it hears of the end: who sees it gone may ask for more.
+        """
         self.last_try = time.monotonic()
         self.state.aof_since = time.time()
         self.state.publish()
@@ -292,7 +296,6 @@ class AppendOnly:
         state = self.state
         engine.snapshot_abandon()
         engine.set_word("log_hold_syncs", 0)
-        engine.set_word("log_rewriting", 0)
         if state.aof_since:
             state.aof_last_seconds = int(time.time() - state.aof_since)
         state.aof_since, state.aof_last_ok = 0.0, problem is None
