@@ -134,6 +134,7 @@ def _serve(call: configfile.Invocation, values: dict[str, object], background: b
             "Warning: no config file specified, using the default config. In order to specify a config file use "
             "shoal-server /path/to/redis.conf"
         )
+    failure = ""
     pidfile = str(values["pidfile"]) or ("/var/run/shoal.pid" if background else "")
     started = False
 
@@ -152,13 +153,18 @@ def _serve(call: configfile.Invocation, values: dict[str, object], background: b
 
         config = Config()
         config.values, config.file = dict(values), call.file
-        return Supervisor(config, executable, greet).run()
+        supervisor = Supervisor(config, executable, greet)
+        status = supervisor.run()
+        failure = supervisor.failure
+        return status
     except StartError as e:
         log.warning(str(e))
         return 1
     finally:
         if pidfile and started and os.getpid() == pid:
             _remove_pidfile(pidfile)
+        if failure:
+            log.warning(failure)  # the last words: why
 
 
 if __name__ == "__main__":

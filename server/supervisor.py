@@ -111,8 +111,7 @@ class Supervisor:
         finally:
             self._end()
         if self.failure:
-            log.warning(self.failure)
-            return 1
+            return 1  # the caller says it
         log.warning("Shoal is now ready to exit, bye bye...")
         return 0
 
