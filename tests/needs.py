@@ -19,3 +19,8 @@ def missing(what: str) -> NoReturn:
 def redis_server() -> str:
     """The path of a redis-server to compare with (REDIS_SERVER, or the first in PATH)."""
     return os.environ.get("REDIS_SERVER") or shutil.which("redis-server") or missing("redis-server")
+
+
+def program(name: str) -> str:
+    """The path of a program of PATH."""
+    return shutil.which(name) or missing(name)

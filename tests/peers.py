@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests import needs
 from tests.conftest import free_port, wait_until
 
 _IN_PACKAGES = {
@@ -27,16 +27,13 @@ NAMES = ("redis-7.0", *_IN_PACKAGES)
 def binary(name: str) -> Path:
     """Skips the test, with the reason, when it is not there."""
     if name == "redis-7.0":
-        found = shutil.which("redis-server")
-        if not found:
-            pytest.skip("redis-server is not installed")
-        return Path(found)
+        return Path(needs.program("redis-server"))
     package, pattern = _IN_PACKAGES[name]
     if platform.machine() != "x86_64":
         pytest.skip(f"{name} comes as a program for x86-64 only")
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        pytest.skip(f"{name} is in the package {package}, which is not installed")
+        needs.missing(f"{name} (package {package})")
     program = next(Path(spec.submodule_search_locations[0]).glob(pattern))
     program.chmod(program.stat().st_mode | 0o100)
     return program

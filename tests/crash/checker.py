@@ -9,6 +9,7 @@ from pathlib import Path
 import redis
 
 from tests.conftest import ShoalServer, StartServer
+from tests.needs import program
 
 AOF_FOLDER = "appendonlydir"
 
@@ -65,5 +66,5 @@ def files_of(folder: Path) -> dict[str, bytes]:
 def redis_accepts(folder: Path) -> None:
     """redis-check-aof passes on the files."""
     manifest = folder / AOF_FOLDER / "appendonly.aof.manifest"
-    done = subprocess.run(["redis-check-aof", str(manifest)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program("redis-check-aof"), str(manifest)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -10,9 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import shutil
 import signal
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from checker import redis_accepts
 
 from tests.conftest import ShoalServer, StartServer, wait_until
 
@@ -91,14 +90,6 @@ def kill(server: ShoalServer, kind: str) -> None:
             os.kill(random.choice(targets), signal.SIGKILL)
 
 
-def check_files(folder: Path) -> None:
-    """redis-check-aof accepts what is there."""
-    if shutil.which("redis-check-aof"):
-        manifest = folder / "appendonlydir" / "appendonly.aof.manifest"
-        done = subprocess.run(["redis-check-aof", str(manifest)], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
 @pytest.mark.parametrize("victim", ["log writer", "worker", "persistence", "mixed"])
 def test_a_killed_process_loses_nothing(start_server: StartServer, fsync: str, victim: str) -> None:
@@ -123,7 +114,7 @@ def test_a_killed_process_loses_nothing(start_server: StartServer, fsync: str, v
     for w in writers:
         w.check(client)
     assert server.stop() == 0
-    check_files(server.folder)
+    redis_accepts(server.folder)
     again = start_server(
         "--appendonly", "yes", "--save", "", "--keep-memory", "no", folder=server.folder, port=server.port
     )  # from the files alone
@@ -157,4 +148,4 @@ def test_everything_killed_loses_nothing(start_server: StartServer, tmp_path: Pa
     for w in writers:
         w.check(server.client())
     assert server.stop() == 0
-    check_files(folder)
+    redis_accepts(folder)
