@@ -18,6 +18,12 @@ struct xgroup {
     bool mkstream;
 };
 
+static void reply_wrong_count(struct cmd *c)
+{
+    reply_errorf(c->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try XGROUP HELP.",
+                 (int)MIN(c->argv[1].n, (size_t)128), (const char *)c->argv[1].p);
+}
+
 static bool xgroup_options(struct cmd *c, struct xgroup *x, bool create)
 {
     x->entries_read = STREAM_READ_UNKNOWN;
@@ -33,8 +39,7 @@ static bool xgroup_options(struct cmd *c, struct xgroup *x, bool create)
             }
             i += 2;
         } else {
-            reply_errorf(c->out, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try XGROUP HELP.",
-                         (int)MIN(c->argv[1].n, (size_t)128), (const char *)c->argv[1].p);
+            reply_wrong_count(c);
             return false;
         }
     }
@@ -64,8 +69,13 @@ static bool xgroup_find(struct cmd *c, struct xgroup *x, bool need_group)
     return false;
 }
 
-static bool xgroup_id(struct cmd *c, const struct xgroup *x, bool strict, struct stream_id *id)
+/* The ID at argv[4]. `most`: arguments with each option once; as in Redis more are refused, but only once key and group are found. */
+static bool xgroup_id(struct cmd *c, const struct xgroup *x, bool strict, uint32_t most, struct stream_id *id)
 {
+    if (c->argc > most) {
+        reply_wrong_count(c);
+        return false;
+    }
     if (c->argv[4].n != 1 || c->argv[4].p[0] != '$') return arg_stream_id(c, 4, 0, strict, id);
     *id = x->s ? x->s->last_id : STREAM_ID_MIN;
     return true;
@@ -75,7 +85,7 @@ void cmd_xgroup_create(struct cmd *c)
 {
     struct xgroup x = {0};
     struct stream_id id;
-    if (!xgroup_options(c, &x, true) || !xgroup_find(c, &x, false) || !xgroup_id(c, &x, true, &id)) return;
+    if (!xgroup_options(c, &x, true) || !xgroup_find(c, &x, false) || !xgroup_id(c, &x, true, 8, &id)) return;
     if (x.g) {
         reply_errorf(c->out, "BUSYGROUP Consumer Group name already exists");
         return;
@@ -90,7 +100,7 @@ void cmd_xgroup_setid(struct cmd *c)
 {
     struct xgroup x = {0};
     struct stream_id id;
-    if (!xgroup_options(c, &x, false) || !xgroup_find(c, &x, true) || !xgroup_id(c, &x, false, &id)) return;
+    if (!xgroup_options(c, &x, false) || !xgroup_find(c, &x, true) || !xgroup_id(c, &x, false, 7, &id)) return;
     TXN_SET(c->txn, x.g->last_id, id);
     TXN_SET(c->txn, x.g->entries_read, x.entries_read);
     cmd_modified(c, &x.k, 't', "xgroup-setid");

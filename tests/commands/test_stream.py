@@ -154,6 +154,16 @@ def test_encoding_type_and_wrong_type(client: Wire):
         assert isinstance(reply, Error) and reply.startswith("WRONGTYPE"), command
 
 
+def test_options_of_xgroup_given_twice(client: Wire):
+    twice = ["ENTRIESREAD", 1, "ENTRIESREAD", 1]
+    client("XADD", "s", "1-1", "f", "v")
+    assert client("XGROUP", "CREATE", "none", "g", 1, *twice).startswith("ERR The XGROUP subcommand requires the key to exist")
+    assert "wrong number of arguments for 'CREATE'" in client("XGROUP", "CREATE", "s", "g", 1, *twice)
+    assert client("XGROUP", "CREATE", "s", "g", 1, "MKSTREAM", "ENTRIESREAD", 1) == "OK"
+    assert "wrong number of arguments for 'SETID'" in client("XGROUP", "SETID", "s", "g", 1, *twice)
+    assert client("XGROUP", "SETID", "s", "g", 1, "ENTRIESREAD", 1) == "OK"
+
+
 def info(reply: Any) -> dict[bytes, Any]:
     return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))
 
