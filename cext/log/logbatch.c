@@ -1,4 +1,4 @@
-/* log/logbatch.c - merging the rings, building batches. Form and order: logbatch.h. */
+/* log/logbatch.c - building batches. Their form: logbatch.h. */
 #include "log/logbatch.h"
 
 #include <inttypes.h>
@@ -7,45 +7,6 @@
 
 #include "base/crc64.h"
 #include "base/num.h"
-
-/* ---- merging ---- */
-
-void log_merge_init(struct log_merge *m, uint64_t after)
-{
-    m->next = after + 1;
-    m->last = 0;
-    for (uint32_t i = 0; i < SLOT_MAX; i++) {
-        m->at[i] = atomic_load_explicit(&slot_at(i)->log.tail, memory_order_relaxed);
-        for (const struct log_record *r; (r = ring_next(i, &m->at[i])) && r->lsn <= after;) ring_advance(r, &m->at[i]);
-    }
-}
-
-const struct log_record *log_merge_next(struct log_merge *m)
-{
-    for (uint32_t n = 0; n < SLOT_MAX; n++) {
-        uint32_t i = (m->last + n) % SLOT_MAX;
-        const struct log_record *r = ring_next(i, &m->at[i]);
-        if (!r || r->lsn != m->next) continue;
-        m->last = i;
-        return r;
-    }
-    return NULL;
-}
-
-void log_merge_take(struct log_merge *m, const struct log_record *r)
-{
-    ring_advance(r, &m->at[m->last]);
-    m->next = r->lsn + 1;
-}
-
-bool log_merge_skip(struct log_merge *m, uint64_t lsn)
-{
-    const struct log_record *r;
-    while (m->next <= lsn && (r = log_merge_next(m))) log_merge_take(m, r);
-    return m->next > lsn;
-}
-
-/* ---- building ---- */
 
 void log_batch_clear(struct log_batch *b)
 {

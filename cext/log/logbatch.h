@@ -1,19 +1,15 @@
-/* log/logbatch.h - records of all rings in LSN order, and the bytes of an AOF that they become.
+/* log/logbatch.h - the bytes of an AOF that records become.
  *
- * Merge: one private cursor a slot. LSNs have no holes (shm/ring.h), so the next record is the one that carries the next number; while no
- * ring shows it, its worker is just about to publish it (or is dead, and its heir will).
- *
- * Batch: what one write() takes. SELECT when the database changes, MULTI and EXEC around a record of several commands, the commands, a
+ * A batch is what one write() takes: SELECT when the database changes, MULTI and EXEC around a record of several commands, the commands, a
  * `#TS:` line (seconds) when aof-timestamp-enabled asks for it, and at the end one line of ours, which Redis skips as it skips every
  * line that begins with '#':
  *     #BATCH lsn=<last LSN> time=<its commit in ms> bytes=<bytes since the line before, or the file's start> synced=<bytes of this file
  *     that were known to be forced to the disk when the line was written> crc=<CRC-64 of those bytes and of this line up to here, hex>\r\n
  * Every file of ours begins with such a line of no bytes, forced to the disk before anything else is written, and after a clean stop it ends
- * with one. redis-server, when it goes on in a
- * file of ours, begins with SELECT; a batch of ours that would begin so has the line "#BATCH\r\n" before it.
+ * with one. redis-server, when it goes on in a file of ours, begins with SELECT; a batch of ours that would begin so has the line
+ * "#BATCH\r\n" before it.
  *
- * Private memory of the log writer; it reads the rings and changes nothing there. Death: nothing is lost, the heir starts anew from the mark
- * in the header.
+ * Private memory of the log writer. Death: nothing is lost, the heir starts anew from the mark in the header.
  */
 #ifndef SHOAL_LOG_LOGBATCH_H
 #define SHOAL_LOG_LOGBATCH_H
@@ -22,20 +18,6 @@
 
 #define LOG_BATCH_BYTES (4u << 20) /* a batch ends when it is this long */
 #define LOG_MARK_WORD "#BATCH "
-
-struct log_merge {
-    uint64_t at[SLOT_MAX]; /* ring positions: what lies before was taken */
-    uint64_t next;         /* LSN of the record to come */
-    uint32_t last;         /* slot of the last one: often that of the next, too */
-};
-
-/* From the record behind LSN `after` on; older ones still in the rings are passed over. */
-void log_merge_init(struct log_merge *m, uint64_t after);
-/* The next record if it is there, not yet taken. */
-const struct log_record *log_merge_next(struct log_merge *m);
-void log_merge_take(struct log_merge *m, const struct log_record *r);
-/* Passes over what is there up to `lsn`; its effects are in a base. True: all of it was there. */
-bool log_merge_skip(struct log_merge *m, uint64_t lsn);
 
 struct log_batch {
     uint8_t *buf;

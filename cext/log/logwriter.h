@@ -16,13 +16,16 @@
  * more; the rings keep their records. A base of a later cut holds their effects: its switch drops them, and durable_lsn follows when the
  * persistence process has put base and manifest on the disk and says so (logwriter_base_done).
  *
+ * Parts: logmerge (the rings in LSN order), logbatch (their bytes), logfile (the file and its end), logsync (the helper thread), logstate (the
+ * words in the header and whom they wake), logwriter.c (the loop).
+ *
  * Locks: none but the page lock, for moments (ring_consume_to). Death at any instruction: the heir cuts the file to the mark's length and
  * goes on behind its LSN; places in rings that were not given back are given back then.
  */
 #ifndef SHOAL_LOG_LOGWRITER_H
 #define SHOAL_LOG_LOGWRITER_H
 
-#include "log/logbatch.h"
+#include "shm/layout.h"
 
 /* Once per process, in its slot: where the files are. Goes on from the mark. */
 void logwriter_begin(const char *folder, const char *name);

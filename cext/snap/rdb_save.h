@@ -32,6 +32,8 @@ enum rdb_type rdb_hash_type(struct mem_reader *r, enum encoding enc, shm_off roo
 
 /* A listpack in the arena as a blob. */
 void rdb_save_listpack(struct rdb_out *o, struct mem_reader *r, shm_off lp);
+/* n bytes at off as they are, in pieces that may be viewed. */
+void rdb_save_pieces(struct rdb_out *o, struct mem_reader *r, shm_off off, uint64_t n);
 /* n bytes at off as a string: in one piece while it may be packed, else piece by piece. */
 void rdb_save_bytes(struct rdb_out *o, struct mem_reader *r, shm_off off, uint64_t n);
 /* A member of a set or sorted set as a string: length (1, or 255 and 4) and bytes at off. */

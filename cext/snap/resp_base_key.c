@@ -1,5 +1,6 @@
 /* snap/resp_base_key.c - the commands that make one key. What they are: resp_base.h. */
 #include "base/num.h"
+#include "snap/rdb_save.h"
 #include "snap/resp_base.h"
 #include "snap/value_walk.h"
 
@@ -33,14 +34,7 @@ void resp_put_number(struct rdb_out *o, int64_t v)
 void resp_put_long(struct rdb_out *o, struct mem_reader *r, shm_off off, uint64_t n)
 {
     put_length(o, '$', n);
-    while (n && !rdb_failed(o)) {
-        struct scratch_mark mark = scratch_mark();
-        uint64_t piece = MIN(n, (uint64_t)MEM_PIECE);
-        rdb_put_raw(o, mem_view(r, off, piece), piece);
-        off += piece;
-        n -= piece;
-        scratch_rewind(mark);
-    }
+    rdb_save_pieces(o, r, off, n);
     rdb_put_raw(o, "\r\n", 2);
 }
 

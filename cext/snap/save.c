@@ -47,6 +47,18 @@ void rdb_save_member(struct rdb_out *o, struct mem_reader *r, shm_off off)
         rdb_put_string(o, p + head, n);
 }
 
+void rdb_save_pieces(struct rdb_out *o, struct mem_reader *r, shm_off off, uint64_t n)
+{
+    while (n && !o->failed) {
+        struct scratch_mark mark = scratch_mark();
+        uint64_t piece = MIN(n, (uint64_t)MEM_PIECE);
+        rdb_put_raw(o, mem_view(r, off, piece), piece);
+        off += piece;
+        n -= piece;
+        scratch_rewind(mark);
+    }
+}
+
 void rdb_save_bytes(struct rdb_out *o, struct mem_reader *r, shm_off off, uint64_t n)
 {
     if (n <= (o->compress ? RDB_COMPRESS_MAX : MEM_PIECE)) {
@@ -56,14 +68,7 @@ void rdb_save_bytes(struct rdb_out *o, struct mem_reader *r, shm_off off, uint64
         return;
     }
     rdb_put_len(o, n);
-    while (n && !o->failed) {
-        struct scratch_mark mark = scratch_mark();
-        uint64_t piece = MIN(n, (uint64_t)MEM_PIECE);
-        rdb_put_raw(o, mem_view(r, off, piece), piece);
-        off += piece;
-        n -= piece;
-        scratch_rewind(mark);
-    }
+    rdb_save_pieces(o, r, off, n);
 }
 
 static void save_string(struct rdb_out *o, struct mem_reader *r, const struct entry *e)

@@ -8,6 +8,8 @@
 #include "check.h"
 #include "segment_fixture.h"
 #include "base/crc64.h"
+#include "log/logbatch.h"
+#include "log/logmerge.h"
 #include "log/logscan.h"
 #include "log/logwriter.h"
 
