@@ -54,6 +54,7 @@ int engine_segment_create(int fd, uint64_t arena_bytes, uint64_t initial_bytes, 
 }
 
 int engine_segment_map(int fd, char *err, size_t errlen) { return segment_map(fd, err, errlen); }
+uint64_t engine_layout_fingerprint(void) { return layout_fingerprint(); }
 void engine_segment_unmap(void) { segment_unmap(); }
 int engine_segment_grow(void) { return segment_grow(); }
 int engine_grow_wait(uint32_t ms) { return segment_grow_wait(ms); }

@@ -25,6 +25,8 @@ int engine_segment_create(int fd, uint64_t arena_bytes, uint64_t initial_bytes, 
                           uint32_t clients_max, char *err, size_t errlen);
 /* Maps what an earlier instance left, if it fits this build and this boot. 0, or -1. */
 int engine_segment_map(int fd, char *err, size_t errlen);
+/* What segment_map compares: of the layout that this build makes. */
+uint64_t engine_layout_fingerprint(void);
 void engine_segment_unmap(void);
 /* Commits the next chunk of the arena: 1 grew, 0 as large as it may become, -1 shared memory is full. */
 int engine_segment_grow(void);

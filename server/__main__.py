@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from shoal import REDIS_VERSION, __version__, configfile, log
+from shoal import REDIS_VERSION, __version__, configfile, handover, log
 from shoal.errors import StartError
+
+if TYPE_CHECKING:
+    from shoal.supervisor import Supervisor
 
 USAGE = """\
 Usage: shoal-server [/path/to/redis.conf] [options] [-]
@@ -63,9 +68,13 @@ def _daemonize(fds_to: str = os.devnull) -> None:
 
 
 def _write_pidfile(path: str) -> None:
+    content = f"{os.getpid()}\n"
     try:
-        with open(path.encode("latin-1"), "w") as f:
-            f.write(f"{os.getpid()}\n")
+        with open(path.encode("latin-1"), "a+") as f:
+            f.seek(0)
+            if f.read() != content:  # after an upgrade in place it is ours already
+                f.truncate(0)
+                f.write(content)
     except OSError as e:
         log.warning(f"Failed to write PID file: {e.strerror}")
 
@@ -88,11 +97,14 @@ def run(args: list[str]) -> int:
     status = _information(args)
     if status is not None:
         return status
-    executable = os.path.abspath(sys.argv[0])  # before `dir` changes where we stand
+    executable, started_in = os.path.abspath(sys.argv[0]), os.getcwd()  # before `dir` changes where we stand
+    handed = handover.receive()
     try:
         call = configfile.command_line(args)
         loaded = configfile.load(call)
-        values = loaded.values
+        configured, values = loaded.values, dict(loaded.values)
+        if handed:
+            handed.carry_over(values)
         log.configure(
             values["loglevel"],
             values["logfile"],
@@ -109,13 +121,26 @@ def run(args: list[str]) -> int:
     except OSError as e:
         print(f"Can't open the log file: {e.strerror}", file=sys.stderr)
         return 1
+    if handed and not handed.pid:
+        handover.answer(handed, values)
+        return 0
     background = values["daemonize"] and values["supervised"] == "no"
-    if background:
+    if background and not handed:
         _daemonize()
-    return _serve(call, values, background, executable)
+
+    def make(greet: Callable[[], None]) -> Supervisor:
+        # Imported here: reading a bad configuration file must not need the engine.
+        from shoal.config import Config
+        from shoal.supervisor import Supervisor
+
+        config = Config()
+        config.values, config.configured, config.file = values, configured, call.file
+        return Supervisor(config, executable, greet, started_in, loaded.standard_input, handed)
+
+    return _serve(call, values, background, make)
 
 
-def _greet(values: dict[str, object]) -> None:
+def _greet(values: dict[str, Any]) -> None:
     """Once the sockets listen: whoever waits for our PID in the log may connect then."""
     words = {"shoal": __version__, "redis": REDIS_VERSION, "port": values["port"], "pid": os.getpid(), "workers": values["workers"]}
     if values["always-show-logo"] or (log.to_standard_output() and os.isatty(1)):
@@ -123,7 +148,9 @@ def _greet(values: dict[str, object]) -> None:
     log.notice("Running mode=standalone, port={port}, workers={workers}. PID: {pid}".format(**words))
 
 
-def _serve(call: configfile.Invocation, values: dict[str, object], background: bool, executable: str) -> int:
+def _serve(
+    call: configfile.Invocation, values: dict[str, Any], background: bool, make: Callable[[Callable[[], None]], Supervisor]
+) -> int:
     pid = os.getpid()
     log.warning("oO0OoO0OoO0Oo Shoal is starting oO0OoO0OoO0Oo")
     log.warning(f"Redis version={REDIS_VERSION}, bits=64, commit=00000000, modified=0, pid={pid}, just started")
@@ -147,13 +174,7 @@ def _serve(call: configfile.Invocation, values: dict[str, object], background: b
         _greet(values)
 
     try:
-        # Imported here: reading a bad configuration file must not need the engine.
-        from shoal.config import Config
-        from shoal.supervisor import Supervisor
-
-        config = Config()
-        config.values, config.file = dict(values), call.file
-        supervisor = Supervisor(config, executable, greet)
+        supervisor = make(greet)
         status = supervisor.run()
         failure = supervisor.failure
         return status

@@ -28,6 +28,8 @@ class Config:
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = settings.defaults()
+        self.configured = self.values
+        """What command line and files said at the start."""
         self.file = ""
         self.version = 0
         self._planned = self.values

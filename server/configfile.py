@@ -118,6 +118,8 @@ class Loaded:
     includes: int = 0
     renames: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Pairs of `rename-command`; carried out when they are read."""
+    standard_input: str | None = None
+    """What was read from it."""
 
 
 def read_text(path: str) -> str:
@@ -235,7 +237,8 @@ def load(call: Invocation) -> Loaded:
     if call.file:
         parts.append(read_text(call.file))
     if call.stdin:
-        parts.append(sys.stdin.buffer.read().decode("latin-1"))
+        loaded.standard_input = sys.stdin.buffer.read().decode("latin-1")
+        parts.append(loaded.standard_input)
     if call.options:
         parts.append(call.options)
     parse("\n".join(part.rstrip("\n") if part is not parts[-1] else part for part in parts), loaded)

@@ -29,7 +29,7 @@ class ProcessKind:
     place: int
     """Its slot: so many behind the workers'; 0 for workers themselves and for those without a slot."""
     grace: float
-    """Seconds between being told to stop and SIGKILL."""
+    """Seconds between being told to stop and SIGKILL; 0: its death costs nothing."""
     on_demand: bool = False
     """Started when it is wanted, one at a time; it ends by itself and has no heir."""
 
@@ -38,7 +38,7 @@ KINDS = (
     ProcessKind("worker", "worker {slot}", client.main, engine.KIND_WORKER, True, 0, 5.0),
     ProcessKind("persistence", "persistence", persistence.main, engine.KIND_PERSISTENCE, False, 1, 10.0),
     ProcessKind("log writer", "log writer", logwriter.main, engine.KIND_LOG_WRITER, False, 2, 10.0),
-    ProcessKind("keeper", "keeper", keeper.main, 0, False, 0, 1.0),
+    ProcessKind("keeper", "keeper", keeper.main, 0, False, 0, 0.0),
     ProcessKind("backup", "backup", backup.main, 0, False, 0, 1.0, on_demand=True),
 )
 

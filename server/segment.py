@@ -72,9 +72,14 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def lock_folder(folder: str, grace: float = _GRACE_SECONDS) -> Record:
-    """Raises StartError naming the server that has it."""
+def lock_folder(folder: str, grace: float = _GRACE_SECONDS, held: int = -1) -> Record:
+    """Raises StartError naming the server that has it. `held`: the record, locked already (an upgrade in place)."""
     path = os.path.join(folder.encode("latin-1"), RECORD.encode())
+    if held >= 0:
+        os.set_inheritable(held, False)
+        if _same_file(held, path):
+            return Record(held, folder)
+        os.close(held)
     deadline = time.monotonic() + grace
     while True:
         try:
@@ -167,15 +172,16 @@ class Segment:
         os.close(self.fd)
 
 
-def open_segment(record: Record, parameters: Parameters, keep_memory: bool) -> Segment:
-    """Take over what the last instance left if it fits, else make a new one. What does not fit is removed, unless it is somebody else's."""
+def open_segment(record: Record, parameters: Parameters, keep_memory: bool, held: int = -1) -> Segment:
+    """Take over what the last instance left if it fits, else make a new one. What does not fit is removed, unless it is somebody else's.
+    `held`: its descriptor, locked already (an upgrade in place)."""
     content = record.read()
     old = content.get("segment", "")
     if old and content.get("inode") not in (None, record.inode()):
         log.warning(f"The memory that {RECORD} names belongs to another data directory (this is a copy of it?); it is not taken over")
     elif old:
         try:
-            kept = _take_over(record, old, parameters, keep_memory)
+            kept = _take_over(record, old, parameters, keep_memory, held)
             if kept is not None:
                 return kept
             posix_ipc.unlink_shared_memory(old)
@@ -194,43 +200,48 @@ def begin_anew(old: Segment, parameters: Parameters) -> Segment:
     return _create(old.record, parameters)
 
 
-def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: bool) -> Segment | None:
+def misfit(fd: int, parameters: Parameters) -> str:
+    """Map a segment that another instance has made; or why it cannot be used, and it is not mapped. Changes nothing in it."""
+    try:
+        engine.segment_map(fd)
+    except engine.EngineError as e:
+        return str(e)
+    have = Parameters(engine.word("databases"), engine.word("workers"), engine.word("clients_max"))
+    if not engine.word("loaded"):
+        why = "its dataset was never loaded to the end"
+    elif (
+        have.databases != parameters.databases or have.workers < parameters.workers or have.clients_max < parameters.clients_max
+    ):
+        why = "it was made for other settings (databases, workers, maxclients)"
+    else:
+        return ""
+    engine.segment_unmap()
+    return why
+
+
+def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: bool, held: int) -> Segment | None:
     """What a killed instance left is newer than any file, so it is taken whatever `keep-memory` says; what a clean stop left only
     if it is to be kept. Raises BlockingIOError when a running server has it."""
     try:
-        fd = posix_ipc.SharedMemory(name).fd
+        fd = held if held >= 0 else posix_ipc.SharedMemory(name).fd
     except posix_ipc.ExistentialError:
         return None
     os.set_inheritable(fd, False)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        engine.segment_map(fd)
     except BlockingIOError:
         os.close(fd)
         raise
-    except engine.EngineError as e:
-        log.warning(f"The memory that the last instance left cannot be taken over: {e}")
-        os.close(fd)
-        return None
-    if engine.word("clean") and not keep_memory:
+    why = misfit(fd, parameters)
+    if why:
+        log.warning(f"The memory that the last instance left cannot be taken over: {why}")
+    elif engine.word("clean") and not keep_memory:
         engine.segment_unmap()
-        os.close(fd)
-        return None
-    if not engine.word("loaded"):
-        log.warning("The last instance was killed before its dataset was loaded; its memory is not taken over")
-        engine.segment_unmap()
-        os.close(fd)
-        return None
-    have = Parameters(engine.word("databases"), engine.word("workers"), engine.word("clients_max"))
-    if have.databases != parameters.databases or have.workers < parameters.workers or (
-        have.clients_max < parameters.clients_max
-    ):
-        log.warning("The memory that the last instance left was made for other settings (databases, workers, maxclients)")
-        engine.segment_unmap()
-        os.close(fd)
-        return None
-    record.name_segment(name)
-    return Segment(record, name, fd, True)
+    else:
+        record.name_segment(name)
+        return Segment(record, name, fd, True)
+    os.close(fd)
+    return None
 
 
 def _create(record: Record, parameters: Parameters) -> Segment:

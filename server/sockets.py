@@ -18,6 +18,9 @@ from shoal.errors import StartError
 class Listener:
     sock: socket.socket
     unix: bool
+    address: str = ""
+    """As configured: of `bind`, without a leading `-`; or the Unix socket's path."""
+    port: int = 0
 
     @property
     def fd(self) -> int:
@@ -77,7 +80,7 @@ def listen_tcp(
     for word in addresses if port else ():
         optional, address = word.startswith("-"), word.removeprefix("-")
         try:
-            made.append(Listener(_listen_address(address, port, backlog, mark, bool(beside)), False))
+            made.append(Listener(_listen_address(address, port, backlog, mark, bool(beside)), False, address, port))
         except OSError as e:
             if optional and e.errno in _OPTIONAL_ERRORS:
                 continue
@@ -105,22 +108,46 @@ def listen_unix(path: str, mode: int, backlog: int) -> Listener:
     except OSError as e:
         sock.close()
         raise StartError(f"Failed opening Unix socket: bind: {e.strerror or e}") from None
-    return Listener(sock, True)
+    return Listener(sock, True, path)
 
 
-def open_all(values: dict[str, Any]) -> list[Listener]:
-    """What the configuration asks for. Raises StartError with the words that tools look for."""
+def kept(held: Sequence[Listener], wanted: Sequence[str], port: int) -> tuple[list[Listener], list[str]]:
+    """Of open TCP sockets, those that a list of addresses still asks for; and the addresses that need new ones."""
+    by_address = {(listener.address, listener.port): listener for listener in held if not listener.unix}
+    keep, missing = [], []
+    for word in wanted:
+        listener = by_address.get((word.removeprefix("-"), port))
+        if listener is None:
+            missing.append(word)
+        else:
+            keep.append(listener)
+    return keep, missing
+
+
+def open_all(values: dict[str, Any], held: Sequence[Listener] = ()) -> list[Listener]:
+    """What the configuration asks for; sockets that are `held` already keep their queue of connections. Raises StartError with the words
+    that tools look for; nothing new is left open then."""
     if values["tls-port"]:
         raise StartError("tls-port is set, but this build has no TLS")
-    made: list[Listener] = []
-    if values["port"]:
+    port, path = values["port"], values["unixsocket"]
+    made, missing = kept(held, values["bind"] if port else [], port)
+    try:
+        beside = [listener for listener in held if not listener.unix]
+        made += listen_tcp(missing, port, values["tcp-backlog"], values["socket-mark-id"], beside if missing else ())
+    except BindError as e:
+        log.warning(f"Warning: {e}")
+        raise StartError(f"Failed listening on port {port} (tcp), aborting.") from None
+    old = next((listener for listener in held if listener.unix and listener.address == path), None)
+    if old is not None:
+        made.append(old)
+    elif path:
         try:
-            made = listen_tcp(values["bind"], values["port"], values["tcp-backlog"], values["socket-mark-id"])
-        except BindError as e:
-            log.warning(f"Warning: {e}")
-            raise StartError(f"Failed listening on port {values['port']} (tcp), aborting.") from None
-    if values["unixsocket"]:
-        made.append(listen_unix(values["unixsocket"], values["unixsocketperm"], values["tcp-backlog"]))
+            made.append(listen_unix(path, values["unixsocketperm"], values["tcp-backlog"]))
+        except StartError:
+            for listener in made:
+                if listener not in held:
+                    listener.sock.close()
+            raise
     if not made:
         raise StartError("Configured to not listen anywhere, exiting.")
     return made

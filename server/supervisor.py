@@ -1,8 +1,10 @@
 """The supervisor: makes the segment and the sockets, starts the processes and their heirs, carries out what only it can.
 
 It never takes a keyspace lock and reads no keys. Signal handlers only queue: their numbers arrive through a wake-up descriptor and
-the loop acts. SIGTERM and SIGINT shut down (settings shutdown-on-*), SIGCHLD reaps, SIGHUP is ignored. The loop's latency is that of
-its slowest action, so nothing in it waits.
+the loop acts. SIGTERM and SIGINT shut down (settings shutdown-on-*), SIGUSR2 upgrades in place, SIGCHLD reaps, SIGHUP is ignored. The
+loop's latency is that of its slowest action, so nothing in it waits.
+
+Its parts: shoal.children (processes), shoal.saving (who waits for the persistence process), shoal.shutdown (the end), shoal.upgrade.
 
 When it is killed, the kernel kills its children; the segment stays, and the next start on the data folder repairs and takes it
 over (see shoal.segment).
@@ -12,89 +14,67 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
 import secrets
 import selectors
 import signal
 import socket
-import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-from shoal import engine, log, messages, process, segment, sockets
+from shoal import engine, limits, log, messages, process, segment, sockets
+from shoal.children import Children, Running
 from shoal.commands import registry
 from shoal.config import Config
 from shoal.errors import StartError
+from shoal.handover import Handover
 from shoal.persist import temporary
-from shoal.persist.appendonly import LOG_ON
 from shoal.persist.schedule import Backups
-from shoal.processes import BACKUP, BOOT_FAILED, KINDS, MAX_BOOT_FAILURES, ProcessKind
+from shoal.processes import BACKUP
+from shoal.saving import Saving
 from shoal.settings import BY_NAME
-from shoal.workers.child import Channels, Child
+from shoal.shutdown import Shutdown
+from shoal.upgrade import Upgrade, unblock_signals
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-_CLIENTS_MIN = 10000
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR2)
+CLIENTS_MIN = 10000
 """Client records in the segment at least, so that maxclients may be raised at run time."""
 _CLOCK_SECONDS = 30.0
 """The wall clock may be set: what is due by it is looked at so often."""
-_RESERVED_FDS = 128
-"""Beside clients; and four for each worker slot."""
-
-
-@dataclass(slots=True)
-class Running:
-    """A child that lives."""
-
-    kind: ProcessKind
-    slot: int
-    pid: int
-    control: socket.socket
-    ready: bool = False
-    muted: bool = False
-    """Its control socket is at its end."""
-    kill_at: float = 0.0
-    """Monotonic time of SIGKILL once it was told to stop."""
 
 
 class Supervisor:
     """The parent of all processes of one server."""
 
-    def __init__(self, config: Config, executable: str, greet: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        executable: str,
+        greet: Callable[[], None],
+        started_in: str = "",
+        standard_input: str | None = None,
+        handed: Handover | None = None,
+    ) -> None:
         self.config = config
         self.greet = greet
-        self.executable = executable
+        self.handed = handed
+        """From the software that was here before, on this pid."""
         self.pid = os.getpid()
-        self.workers: int = config["workers"]
-        self.children: dict[int, Running] = {}
-        self.boot_failures: dict[tuple[str, int], int] = {}
-        self.channels: dict[int, Channels] = {}
-        self.listeners: list[sockets.Listener] = []
-        self.segment: segment.Segment | None = None
         self.selector = selectors.DefaultSelector()
-        self.stopping = False
-        self.announced = False
-        self.loaded = False
-        self.saving = False
-        """The persistence process works on a save, a rewrite or a reload."""
-        self.rewriting = False
-        """It is a rewrite of the append-only file."""
-        self.rewrite_scheduled = False
-        self.asked: dict[int, tuple[Running, int] | None] = {}
-        """What children wait to be told by the persistence process: token -> child and message id; None: ourselves."""
-        self.last_token = 0
-        self.ending: dict[str, Any] | None = None
-        """The SHUTDOWN that waits for its save."""
+        self.children = Children(config, executable, self.selector, self._handle)
+        self.saving = Saving(config, self.children, self._saved)
+        self.upgrade = Upgrade(self, started_in or os.getcwd(), standard_input)
+        self.shutdown = Shutdown(config, self.children, self.saving, self._end_now, self.upgrade.failed)
         self.backups = Backups(config)
         self.backup_told = False
         """The process that makes one has said how it went."""
+        self.segment: segment.Segment | None = None
+        self.stopping = False
+        self.announced = False
         self.failure = ""
-        self.cron_paused = False
-        """DEBUG PAUSE-CRON."""
-        self.waiting_signals: list[signal.Signals] = []
-        """Of a shutdown, while that is so."""
+
+    @property
+    def listeners(self) -> list[sockets.Listener]:
+        return self.children.listeners
 
     # --- start
 
@@ -104,7 +84,7 @@ class Supervisor:
             self._prepare()
         except StartError as e:
             log.warning(str(e))
-            self._close_unused()
+            self._close_listeners()
             return 1
         try:
             self._serve()
@@ -116,11 +96,11 @@ class Supervisor:
         return 0
 
     def _prepare(self) -> None:
-        values = self.config.values
-        self._raise_file_limit()
+        values, handed = self.config.values, self.handed
+        limits.raise_file_limit(self.config)
         segment.check_room(values["maxmemory"])
-        record = segment.lock_folder(values["dir"])
-        self.listeners = sockets.open_all(values)
+        record = segment.lock_folder(values["dir"], held=handed.record_fd if handed else -1)
+        self.children.listeners = self._listen(handed)
         self.greet()
         limit = sockets.backlog_limit()
         if values["tcp-backlog"] > limit:
@@ -128,62 +108,35 @@ class Supervisor:
                 f"WARNING: The TCP backlog setting of {values['tcp-backlog']} cannot be enforced because "
                 f"/proc/sys/net/core/somaxconn is set to the lower value of {limit}."
             )
-        parameters = segment.Parameters(values["databases"], self.workers, max(values["maxclients"], _CLIENTS_MIN))
-        self.segment = segment.open_segment(record, parameters, values["keep-memory"])
-        repaired = engine.instance_begin(secrets.token_hex(20), self.workers)
-        if self.segment.kept:
+        self._open_segment(record, handed.segment_fd if handed else -1)
+        self.config.publish(values, self.config.file)
+        self.children.make_channels()
+
+    def _listen(self, handed: Handover | None) -> list[sockets.Listener]:
+        held = handed.sockets() if handed else []
+        found = sockets.open_all(self.config.values, held)
+        for listener in held:
+            if listener not in found:
+                listener.sock.close()
+        return found
+
+    def _open_segment(self, record: segment.Record, held: int) -> None:
+        values, workers = self.config.values, self.children.workers
+        parameters = segment.Parameters(values["databases"], workers, max(values["maxclients"], CLIENTS_MIN))
+        found = segment.open_segment(record, parameters, values["keep-memory"], held)
+        repaired = engine.instance_begin(secrets.token_hex(20), workers)
+        if found.kept:
             try:
                 engine.check(keys=False)
             except engine.EngineError as e:
                 log.warning(f"The memory that the last instance left is damaged ({e}); it is dropped, and the files are loaded")
-                self.segment = segment.begin_anew(self.segment, parameters)
-                engine.instance_begin(secrets.token_hex(20), self.workers)
-        engine.set_word("kept_memory", int(self.segment.kept))
-        if self.segment.kept:
+                found = segment.begin_anew(found, parameters)
+                engine.instance_begin(secrets.token_hex(20), workers)
+        engine.set_word("kept_memory", int(found.kept))
+        if found.kept:
             keys = sum(engine.db_size(db) for db in range(values["databases"]))
-            log.notice(
-                f"Took over the memory of the last instance: {keys} keys, {repaired} interrupted processes repaired"
-            )
-        self.config.publish(values, self.config.file)
-        for slot in range(1, self.workers + 1):
-            receive, send = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-            self.channels[slot] = Channels(
-                receive.detach(), send.detach(), os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            )
-
-    def _raise_file_limit(self) -> None:
-        """Every worker may hold every client."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        need = self.config["maxclients"] + _RESERVED_FDS + 4 * self.workers
-        if soft >= need or soft == resource.RLIM_INFINITY:
-            return
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (need, max(hard, need)))
-            return
-        except (OSError, ValueError):
-            pass
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        except (OSError, ValueError):
-            hard = soft
-        if hard < need:
-            fitting = hard - _RESERVED_FDS
-            if fitting < 1:
-                raise StartError(
-                    f"Your current 'ulimit -n' of {hard} is not enough for the server to start. "
-                    f"Please increase your open file limit to at least {need}. Exiting."
-                )
-            log.warning(
-                f"You requested maxclients of {self.config['maxclients']} requiring at least {need} max file "
-                f"descriptors. Current maximum open files is {hard}. maxclients has been reduced to {fitting} to "
-                "compensate for low ulimit. If you need higher maxclients increase 'ulimit -n'."
-            )
-            self.config.values["maxclients"] = fitting
-
-    def _close_unused(self) -> None:
-        for listener in self.listeners:
-            listener.sock.close()
-            self._unlink_unix(listener)
+            log.notice(f"Took over the memory of the last instance: {keys} keys, {repaired} interrupted processes repaired")
+        self.segment, self.children.segment_fd = found, found.fd
 
     # --- the loop
 
@@ -196,7 +149,8 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         signal.set_wakeup_fd(wake_send.fileno(), warn_on_full_buffer=False)
-        self.selector.register(wake_receive, selectors.EVENT_READ, None)
+        unblock_signals()
+        self.selector.register(wake_receive, selectors.EVENT_READ, lambda: self._on_signals(wake_receive.recv(4096)))
         registry.functions()
         gc.collect()
         gc.freeze()
@@ -204,29 +158,39 @@ class Supervisor:
         if self.config["set-proc-title"]:
             process.set_title(self._title())
         log.warning("Server initialized")
-        for kind, slot in self._places():
-            self._start(kind, slot)
-        while self.children or not self.stopping:
-            for key, _ in self.selector.select(self._timeout()):
-                if key.data is None:
-                    self._on_signals(wake_receive.recv(4096))
-                else:
-                    self._on_message(key.data)
-            self._kill_overdue()
-            self._backup_by_the_clock()
+        self.children.start_all()
+        while True:
+            self._loop()
+            if not self.upgrade.going:
+                break
+            self._go_on(self.upgrade.leave())
         signal.set_wakeup_fd(-1)
         wake_receive.close()
         wake_send.close()
 
-    def _places(self) -> Iterator[tuple[ProcessKind, int]]:
-        for kind in KINDS:
-            if kind.on_demand:
-                continue
-            if kind.per_worker:
-                for slot in range(1, self.workers + 1):
-                    yield kind, slot
-            else:
-                yield kind, self.workers + kind.place if kind.place else 0
+    def _loop(self) -> None:
+        """Until the server is to stop and all processes have ended."""
+        while self.children or not self.stopping:
+            for key, _ in self.selector.select(self._timeout()):
+                if isinstance(key.data, Running):
+                    self.children.hear(key.data)
+                else:
+                    key.data()
+            self.children.kill_overdue()
+            self.upgrade.step()
+            self._backup_by_the_clock()
+
+    def _go_on(self, why: str) -> None:
+        """An upgrade has failed at its last step: the memory is still there, so are the sockets."""
+        self.stopping = False
+        engine.pause(0, 0)
+        self.children.start_all()
+        signals = self.upgrade.signals
+        self.upgrade.failed(why)
+        if self.config["supervised"] in ("systemd", "auto"):
+            process.notify_service_manager("READY=1\n")
+        for number in signals:
+            self._on_stop_signal(number)
 
     def _title(self) -> str:
         listen = f"{self.config['bind'][0] if self.config['bind'] else ''}:{self.config['port']}"
@@ -240,180 +204,95 @@ class Supervisor:
             template = template.replace("{" + name + "}", value)
         return template.strip()
 
+    def _may_back_up(self) -> bool:
+        busy = self.shutdown.cron_paused or self.shutdown.ending is not None or self.upgrade.wanted
+        return self.announced and not self.stopping and not busy
+
     def _timeout(self) -> float | None:
-        waits = [max(c.kill_at - time.monotonic(), 0.0) for c in self.children.values() if c.kill_at]
-        if self.announced and not self.stopping and not self.cron_paused and (backup := self.backups.seconds_left()) is not None:
+        waits = [self.children.seconds_to_kill(), self.upgrade.seconds_left()]
+        if self._may_back_up() and (backup := self.backups.seconds_left()) is not None:
             waits.append(min(backup, _CLOCK_SECONDS))
-        return min(waits) if waits else None
+        return min((w for w in waits if w is not None), default=None)
+
+    # --- signals
 
     def _on_signals(self, numbers: bytes) -> None:
         if signal.SIGCHLD in numbers:
-            self._reap()
+            for pid, child, code in self.children.reap():
+                if child is None:
+                    self.upgrade.died(pid, code)
+                else:
+                    self._on_death(child, code)
         for number in (signal.SIGINT, signal.SIGTERM):
             if number in numbers:
                 self._on_stop_signal(number)
+        if signal.SIGUSR2 in numbers:
+            self.upgrade.on_signal()
 
     def _on_stop_signal(self, number: signal.Signals) -> None:
-        if self.cron_paused and not self.stopping:
-            self.waiting_signals.append(number)
+        if self.upgrade.going:
+            self.upgrade.signals.append(number)
             return
-        if self.stopping:
-            if number == signal.SIGINT:
-                self._insisted()
-            return
-        if self.ending is not None and number == signal.SIGINT:
-            self._stop("")
-            self._insisted()
-            return
-        log.warning(f"Received {number.name} scheduling shutdown...")
-        words = self.config["shutdown-on-sigterm" if number == signal.SIGTERM else "shutdown-on-sigint"]
-        words = words.split() if isinstance(words, str) else list(words)
-        how = next((w for w in words if w in ("save", "nosave")), "")
-        error = self._shutdown({"how": how, "force": "force" in words}, None, 0)
-        if error:
-            log.warning(f"{number.name} received but errors trying to shut down the server, check the logs for more information")
+        self.upgrade.give_up()
+        kept = self.segment is not None and self.segment.kept
+        self.shutdown.on_signal(number, self.stopping, kept and not self.saving.loaded)
 
-    def _insisted(self) -> None:
-        """A second SIGINT does not wait for anybody."""
-        log.warning("You insist... exiting now.")
-        for child in self.children.values():
-            os.kill(child.pid, signal.SIGKILL)
-
-    # --- children
-
-    def _start(self, kind: ProcessKind, slot: int) -> None:
-        """Fork a child; the heir of a dead one is started by the same call."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
-        if pid == 0:
-            ours.close()
-            self._child_main(kind, slot, theirs)
-        theirs.close()
-        ours.setblocking(False)
-        child = Running(kind, slot, pid, ours)
-        self.children[pid] = child
-        self.selector.register(ours, selectors.EVENT_READ, child)
-
-    def _child_main(self, kind: ProcessKind, slot: int, control: socket.socket) -> None:
-        """In the child, and never comes back."""
-        status = BOOT_FAILED
-        try:
-            self.selector.close()
-            for other in self.children.values():
-                other.control.close()
-            if not kind.per_worker:
-                for listener in self.listeners:
-                    listener.sock.close()  # else it would stay open here when CONFIG SET closes it
-            child = Child(
-                kind.name, slot, kind.title.format(slot=slot), self.pid, control, self.config, self.listeners,
-                self.channels, self.executable, self.segment.fd if self.segment else -1,
-            )  # fmt: skip
-            child.begin()
-            kind.main(child)
-            status = 0
-        except engine.EngineError as e:
-            log.warning(f"{kind.title.format(slot=slot)}: {e}")
-        except BaseException:
-            log.warning(f"{kind.title.format(slot=slot)}: {traceback.format_exc()}")
-        finally:
-            sys.stdout.flush()
-            os._exit(status)
-
-    def _reap(self) -> None:
-        while self.children:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            child = self.children.get(pid)
-            if child is not None:
-                if not child.muted:
-                    self._on_message(child)  # what it said at its end
-                del self.children[pid]
-                if not child.muted:
-                    self.selector.unregister(child.control)
-                child.control.close()
-                self._on_death(child, os.waitstatus_to_exitcode(status))
+    def _deliver_signals(self) -> None:
+        for number in self.shutdown.release_signals():
+            self._on_stop_signal(number)
 
     def _on_death(self, child: Running, code: int) -> None:
         if self.stopping:
             return
-        who = child.kind.title.format(slot=child.slot)
         if child.kind.on_demand:
             self.backups.ended(self.backup_told, f"by signal {-code}" if code < 0 else f"with status {code}")
             return
-        how = f"by signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"with status {code}"
-        log.warning(f"The {who} (pid {child.pid}) ended {how}; its heir is being started")
-        if child.kind.slot_kind:
-            engine.count_death(child.kind.slot_kind)
         if child.kind.name == "persistence":
-            self._lost_persistence()
-        place = (child.kind.name, child.slot)
-        if child.ready:
-            self.boot_failures[place] = 0
-        else:
-            self.boot_failures[place] = self.boot_failures.get(place, 0) + 1
-            if self.boot_failures[place] >= MAX_BOOT_FAILURES:
-                self._stop(
-                    f"The {who} could not start {MAX_BOOT_FAILURES} times in a row, giving up. See the log above."
-                )
-                return
-        self._start(child.kind, child.slot)
+            self.saving.lost(self.shutdown.ending is not None)
+            self.shutdown.final_save()  # of a shutdown that waited for a base
+        hopeless = self.children.replace(child, code)
+        if hopeless:
+            self._stop(hopeless)
 
     # --- messages
-
-    def _on_message(self, child: Running) -> None:
-        try:
-            while child.pid in self.children and (got := messages.receive(child.control)) is not None:
-                message, fds = got
-                for fd in fds:
-                    os.close(fd)
-                self._handle(child, message)
-        except messages.Closed:
-            # It is dying: SIGCHLD says the rest. Until then its socket would keep the loop busy.
-            self.selector.unregister(child.control)
-            child.muted = True
 
     def _handle(self, child: Running, message: dict[str, Any]) -> None:
         answer: dict[str, Any] = {}
         match message.get("op"):
             case "ready":
-                self._on_ready(child)
+                self.children.is_ready(child)
+                self._announce()
             case "apply":
                 answer["error"] = self._apply(message["names"])
             case "shutdown":
                 log.warning("User requested shutdown...")
-                answer["error"] = self._shutdown(message, child, message["id"])
-                if self.ending is not None:
+                self.upgrade.give_up()
+                answer["error"] = ""
+                self.shutdown.shutdown(message.get("how", ""), bool(message.get("force")), (child, message["id"]))
+                if self.shutdown.ending is not None:
                     return  # answered when the save is done
             case "pause_cron":
-                self._pause_cron(message["on"])
+                self.shutdown.cron_paused = message["on"]
+                self._deliver_signals()
             case "shutdown_abort":
-                answer["error"] = self._abort_shutdown()
-            case "rewrite" if self.saving:
-                answer = self._schedule_rewrite()
+                answer["error"] = self.shutdown.abort()
+            case "rewrite" if self.saving.on:
+                answer = self.saving.schedule_rewrite()
             case "save" | "reload" | "rewrite":
-                answer["error"] = self._persist(message, child)
+                answer["error"] = self.saving.ask(message, child)
                 if not answer["error"]:
                     return
             case "answer":
-                self._on_answer(message)
+                self.saving.answered(message, self.shutdown.ending is not None)
             case "saving":
-                self.saving = message["on"]
-                self.rewriting = self.saving and self.rewriting
-                if not self.saving:
-                    engine.set_word("log_rewriting", 2 if self.rewrite_scheduled else 0)
-                if not self.saving and self.rewrite_scheduled and not self.stopping and self.ending is None:
-                    self.rewrite_scheduled = False
-                    self._persist({"op": "rewrite"}, None)
-                if not self.saving and self.ending is not None and not self.asked:
-                    self._final_save()
+                self.saving.told(message["on"], self.stopping or self.shutdown.ending is not None)
+                if not message["on"] and not self.saving.asked:
+                    self.shutdown.final_save()
             case "loaded":
-                self.loaded = True
+                self.saving.loaded = True
                 engine.set_word("loaded", 1)
                 self._announce()
+                self._deliver_signals()
             case "backup_ended":
                 self.backup_told = True
                 self.backups.told(message)
@@ -421,22 +300,20 @@ class Supervisor:
                 self._stop(message["error"])
             case "status":
                 answer["children"] = [
-                    {"kind": c.kind.name, "slot": c.slot, "pid": c.pid, "ready": c.ready}
-                    for c in self.children.values()
+                    {"kind": c.kind.name, "slot": c.slot, "pid": c.pid, "ready": c.ready} for c in self.children
                 ]
             case other:
                 answer["error"] = f"unknown request {other}"
         if "id" in message:
             messages.send(child.control, {"re": message["id"], **answer})
 
-    def _on_ready(self, child: Running) -> None:
-        child.ready = True
-        self.boot_failures[(child.kind.name, child.slot)] = 0
-        self._announce()
+    def _saved(self, error: str) -> None:
+        """The save that we ourselves have asked for."""
+        self.shutdown.after_save(error)
 
     def _announce(self) -> None:
         """Once: the dataset is there and all workers serve."""
-        if self.announced or not self.loaded or not all(c.ready for c in self.children.values() if c.kind.per_worker):
+        if self.announced or not self.saving.loaded or not self.children.workers_ready():
             return
         self.announced = True
         engine.set_word("serving", 1)
@@ -449,10 +326,10 @@ class Supervisor:
             process.notify_service_manager("STATUS=Ready to accept connections\nREADY=1\n")
 
     def _backup_by_the_clock(self) -> None:
-        if self.announced and not self.stopping and not self.cron_paused and self.ending is None and self.backups.seconds_left() == 0:
+        if self._may_back_up() and self.backups.seconds_left() == 0:
             self.backup_told = False
             self.backups.begun()
-            self._start(BACKUP, 0)
+            self.children.start(BACKUP, 0)
 
     # --- what settings ask for
 
@@ -471,7 +348,7 @@ class Supervisor:
                 return f"dir: {e}"
             os.chdir(self.config["dir"].encode("latin-1"))
         if "maxclients" in names:
-            most = min(engine.word("clients_max"), resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _RESERVED_FDS)
+            most = min(engine.word("clients_max"), limits.most_clients())
             if self.config["maxclients"] > most:
                 return (
                     "maxclients: The operating system is not able to handle the specified number of clients, "
@@ -481,239 +358,76 @@ class Supervisor:
             if name.startswith("tls-"):
                 return f"{name}: Unable to update TLS configuration. Check server logs."
         if "appendonly" in names:
-            problem = self._apply_appendonly()
+            problem = self.saving.apply_appendonly()
             if problem:
                 return problem
         if "backup" in hooks and self.announced:
             self.backups.plan()
         if "title" in hooks and self.config["set-proc-title"]:
             process.set_title(self._title())
-        for child in self.children.values():
-            if child.kind.per_worker:
-                messages.send(child.control, {"op": "settings"})
+        self.children.tell_workers({"op": "settings"})
         return ""
-
-    # --- saving: the persistence process does it, whoever asks
-
-    def _persistence(self) -> Running | None:
-        return next((c for c in self.children.values() if c.kind.name == "persistence"), None)
-
-    def _persist(self, message: dict[str, Any], asker: Running | None) -> str:
-        """Hand a save or reload over; "" or why not. The answer comes through `_on_answer`."""
-        persistence = self._persistence()
-        if self.saving and self.rewriting:
-            return (
-                "Background append only file rewriting in progress: can't BGSAVE right now. "
-                "Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."
-            )
-        if self.saving:
-            return "Background save already in progress"
-        if persistence is None or not self.loaded:
-            return "The persistence process is not ready"
-        self.last_token += 1
-        if not messages.send(persistence.control, {**message, "token": self.last_token}):
-            return "The persistence process does not answer"
-        self.asked[self.last_token] = (asker, message["id"]) if asker else None
-        self.saving = True
-        self.rewriting = message["op"] == "rewrite"
-        if message["op"] == "reload":
-            engine.pause(2, 2**62)
-        return ""
-
-    def _schedule_rewrite(self) -> dict[str, Any]:
-        """BGREWRITEAOF while the persistence process is busy."""
-        if self.rewriting:
-            return {"error": "Background append only file rewriting already in progress"}
-        self.rewrite_scheduled = True
-        engine.set_word("log_rewriting", 2)
-        return {"error": "", "scheduled": True}
-
-    def _apply_appendonly(self) -> str:
-        """CONFIG SET appendonly: done in the background; a rewrite is seen to be in progress from here on."""
-        persistence = self._persistence()
-        if persistence is None or not persistence.ready:
-            return "appendonly: The persistence process is not ready"
-        if self.config["appendonly"] and not engine.word("log_enabled"):
-            engine.set_word("log_rewriting", 1)
-        if not self.config["appendonly"] and self.rewriting:
-            engine.set_word("save_cancel", 1)  # the base would be of no use
-        self.saving = self.rewriting = True
-        messages.send(persistence.control, {"op": "appendonly"})
-        return ""
-
-    def _on_answer(self, message: dict[str, Any]) -> None:
-        asker = self.asked.pop(message["to"], None)
-        if engine.word("clients_paused") == 2 and self.ending is None:
-            engine.pause(0, 0)
-        if asker is not None:
-            messages.send(asker[0].control, {"re": asker[1], "error": message["error"]})
-        elif self.ending is not None:
-            self._end_after_save(message["error"])
-
-    def _lost_persistence(self) -> None:
-        """It died: whoever waited for it is told."""
-        self.saving = False
-        for token in list(self.asked):
-            self._on_answer({"to": token, "error": "The persistence process died"})
-        self._final_save()  # of a shutdown that waited for a base
 
     def _listen_again(self, name: str) -> str:
         """New TCP sockets; the old ones are closed only when the new ones listen."""
         config = self.config
-        old_tcp = [listener for listener in self.listeners if not listener.unix]
+        old = [listener for listener in self.listeners if not listener.unix]
         unix = [listener for listener in self.listeners if listener.unix]
-        keep: list[sockets.Listener] = []
-        wanted = config["bind"] if config["port"] else []
-        if name == "bind":
-            # The same port: sockets whose address stays keep their queue of connections.
-            keep, wanted = _kept(old_tcp, wanted, config["port"])
+        # With the same port, sockets whose address stays keep their queue of connections.
+        keep, wanted = sockets.kept(old, config["bind"] if config["port"] else [], config["port"])
         try:
-            made = sockets.listen_tcp(
-                wanted, config["port"], config["tcp-backlog"], config["socket-mark-id"], beside=old_tcp
-            )
+            made = sockets.listen_tcp(wanted, config["port"], config["tcp-backlog"], config["socket-mark-id"], beside=old)
         except sockets.BindError as e:
             log.warning(f"Warning: {e}")
             if name == "port":
                 return "port: Unable to listen on this port. Check server logs."
             return "bind: Failed to bind to specified addresses."
-        self.listeners = [*keep, *made, *unix]
+        self.children.listeners = [*keep, *made, *unix]
         fds = [listener.fd for listener in self.listeners]
-        for child in self.children.values():
-            if child.kind.per_worker:
-                messages.send(child.control, {"op": "listen", "unix": [x.unix for x in self.listeners]}, fds)
-        for listener in old_tcp:
+        self.children.tell_workers({"op": "listen", "unix": [x.unix for x in self.listeners]}, fds)
+        for listener in old:
             if listener not in keep:
                 listener.sock.close()
         return ""
 
     # --- the end
 
-    def _shutdown(self, message: dict[str, Any], asker: Running | None, ident: int) -> str:
-        """Save first when it is asked for (or there are save points and not told otherwise), with writes paused; then stop."""
-        if self.ending is not None:
-            return ""
-        wanted = message.get("how") == "save" or (message.get("how") != "nosave" and bool(self.config["save"]))
-        first_base = self.loaded and self._first_base_is_written() and not message.get("force")
-        if not first_base:
-            engine.set_word("save_cancel", 1)  # a background save that runs would only be thrown away
-        if not self.loaded or not (wanted or first_base):
+    def _end_now(self, upgrade: bool) -> None:
+        """What a shutdown comes to."""
+        if upgrade and not self.stopping:
+            self.stopping = True
+            self.upgrade.begin()
+            self.children.stop()
+        else:
             self._stop("")
-            return ""
-        if first_base:
-            log.notice("Writing initial AOF, the exit waits for it.")
-        self.ending = {**message, "asker": (asker, ident) if asker else None, "save": wanted, "base": first_base}
-        engine.pause(1, 2**62)
-        self._final_save()
-        return ""
-
-    def _first_base_is_written(self) -> bool:
-        """The log was just switched on: without its base the files do not hold the dataset."""
-        return self.rewriting and self.config["appendonly"] and engine.word("log_state") != LOG_ON
-
-    def _final_save(self) -> None:
-        if self.saving or self.ending is None:
-            return  # its end comes soon: it was cancelled, or it is the log's first base
-        if self.ending["base"] and engine.word("log_state") != LOG_ON:
-            self._end_after_save("the append only file has no base yet")
-            return
-        if not self.ending["save"]:
-            self._end_after_save("")
-            return
-        log.notice("Saving the final RDB snapshot before exiting.")
-        error = self._persist({"op": "save", "wait": True}, None)
-        if error:
-            self._end_after_save(error)
-
-    def _end_after_save(self, error: str) -> None:
-        if not error or (self.ending and self.ending.get("force")):
-            self.ending = None
-            self._stop("")
-            return
-        log.warning(f"Error trying to save the DB, can't exit: {error}")
-        self._resume("Errors trying to SHUTDOWN. Check logs.")
-
-    def _pause_cron(self, on: bool) -> None:
-        self.cron_paused = on
-        waiting, self.waiting_signals = self.waiting_signals, []
-        for number in waiting:
-            self._on_stop_signal(number)
-
-    def _abort_shutdown(self) -> str:
-        """SHUTDOWN ABORT: as long as the final save runs, or the clock rests."""
-        if self.ending is None and not self.waiting_signals:
-            return "No shutdown in progress."
-        log.warning("Shutdown manually aborted.")
-        self.waiting_signals.clear()
-        if self.ending is None:
-            return ""
-        engine.set_word("save_cancel", 1)
-        self._resume("Errors trying to SHUTDOWN. Check logs.")
-        return ""
-
-    def _resume(self, error: str) -> None:
-        """There is no shutdown after all."""
-        ending, self.ending = self.ending, None
-        engine.pause(0, 0)
-        if ending and ending["asker"]:
-            asker, ident = ending["asker"]
-            messages.send(asker.control, {"re": ident, "error": error})
 
     def _stop(self, failure: str) -> None:
-        """Tell all children to stop; those that do not are killed when their grace is over."""
+        """The server ends."""
         if self.stopping:
             return
         self.stopping, self.failure = True, failure
+        self.upgrade.give_up()
         if self.config["supervised"] in ("systemd", "auto"):
             process.notify_service_manager("STOPPING=1\n")
+        self._close_listeners()
+        self.children.stop()
+
+    def _close_listeners(self) -> None:
         for listener in self.listeners:
             listener.sock.close()
-            self._unlink_unix(listener)
-        for child in self.children.values():
-            messages.send(child.control, {"op": "stop"})
-            child.kill_at = time.monotonic() + child.kind.grace
-
-    def _kill_overdue(self) -> None:
-        now = time.monotonic()
-        for child in self.children.values():
-            if child.kill_at and now >= child.kill_at:
-                log.warning(
-                    f"The {child.kind.title.format(slot=child.slot)} (pid {child.pid}) did not stop, killing it"
-                )
-                os.kill(child.pid, signal.SIGKILL)
-                child.kill_at = 0.0
-
-    def _unlink_unix(self, listener: sockets.Listener) -> None:
-        if listener.unix and os.getpid() == self.pid:
-            log.warning("Removing the unix socket file.")
-            try:
-                os.unlink(self.config["unixsocket"].encode("latin-1"))
-            except OSError:
-                pass
+            if listener.unix and os.getpid() == self.pid:
+                log.warning("Removing the unix socket file.")
+                try:
+                    os.unlink(listener.address.encode("latin-1"))
+                except OSError:
+                    pass
 
     def _end(self) -> None:
         """All children are gone (or must go, if we got here by an error)."""
-        for child in self.children.values():
-            os.kill(child.pid, signal.SIGKILL)
-        for pid in self.children:
-            os.waitpid(pid, 0)
-        self.children.clear()
+        self.children.bury()
         temporary.sweep(os.fsdecode(self.config["dir"].encode("latin-1")))
         engine.set_word("serving", 0)
-        engine.instance_end(not self.failure)
-        if self.segment is not None:
-            self.segment.end(keep=self.loaded and (bool(self.failure) or self.config["keep-memory"]))
-
-
-def _kept(old: list[sockets.Listener], wanted: list[str], port: int) -> tuple[list[sockets.Listener], list[str]]:
-    """Of the open sockets, those that a list of addresses still asks for; and the addresses that need new ones."""
-    names = {"*": "0.0.0.0", "::*": "::"}
-    by_address = {listener.sock.getsockname()[:2]: listener for listener in old}
-    keep, missing = [], []
-    for word in wanted:
-        address = word.removeprefix("-")
-        listener = by_address.get((names.get(address, address), port))
-        if listener is None:
-            missing.append(word)
-        else:
-            keep.append(listener)
-    return keep, missing
+        assert self.segment is not None
+        untouched = self.segment.kept and not self.saving.loaded  # taken over, and then not even looked at: it is still all there is
+        engine.instance_end(not self.failure and not untouched)
+        self.segment.end(keep=untouched or (self.saving.loaded and (bool(self.failure) or self.config["keep-memory"])))

@@ -75,6 +75,7 @@ from shoal.engine.segment import (
     grow_wait,
     instance_begin,
     instance_end,
+    layout_fingerprint,
     run_id,
     segment_create,
     segment_grow,

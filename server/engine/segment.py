@@ -32,6 +32,11 @@ def segment_map(fd: int) -> None:
     checked(lib.engine_segment_map(fd, err, ERR_LEN), err)
 
 
+def layout_fingerprint() -> str:
+    """Of the memory that this software makes and takes over."""
+    return f"{int(lib.engine_layout_fingerprint()):016x}"
+
+
 def segment_unmap() -> None:
     lib.engine_segment_unmap()
 
