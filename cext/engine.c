@@ -21,6 +21,7 @@
 #include "net/slow.h"
 #include "net/worker.h"
 #include "shm/arena.h"
+#include "shm/backlog.h"
 #include "shm/guard.h"
 #include "shm/inbox.h"
 #include "shm/repair.h"
@@ -92,6 +93,7 @@ static int repair_leftovers(void)
         if (leftover_take(i)) {
             txn_init(&my_txn);
             client_records_sweep(i);
+            replicas_sweep(i);
             blocking_sweep();
             interest_sweep(i);
             slot_release_clean();
@@ -149,7 +151,7 @@ void engine_instance_end(int clean)
 /* A word of the header: its name and how to read it (and write it, when `settable`). */
 #define HEADER_WORDS(WORD)                                                                                                            \
     WORD(serving, 1) WORD(clean, 1) WORD(generation, 0) WORD(clients_paused, 0) WORD(pause_until_ms, 0) WORD(started_ms, 0)           \
-    WORD(created_ms, 0) WORD(lsn, 0) WORD(log_enabled, 0) WORD(cow_active, 0) WORD(arena_committed, 0) WORD(arena_size, 0)            \
+    WORD(created_ms, 0) WORD(lsn, 0) WORD(cow_active, 0) WORD(arena_committed, 0) WORD(arena_size, 0)            \
     WORD(grow_failed, 0) WORD(pages_total, 0) WORD(pages_used, 0) WORD(pages_free, 0) WORD(next_client_id, 0) WORD(workers, 0)        \
     WORD(databases, 0) WORD(clients_max, 0) WORD(write_error, 1) WORD(slow_first, 1) WORD(slow_next, 0)                            \
     WORD(durable_lsn, 0) WORD(synced_lsn, 0) WORD(log_state, 0) WORD(log_failed, 0)                    \
@@ -164,6 +166,7 @@ int64_t engine_word(const char *name)
     HEADER_WORDS(READ_WORD)
 #undef READ_WORD
     if (strcmp(name, "latency_next") == 0) return (int64_t)view_latency_next();
+    if (strcmp(name, "log_enabled") == 0) return h->log_enabled & LOG_FOR_FILES ? 1 : 0;
     if (strcmp(name, "slowlog_first") == 0) return (int64_t)h->slow_first;
     if (strncmp(name, "deaths.", 7) == 0 && name[7] >= '0' && name[7] < '8' && !name[8]) return (int64_t)h->deaths[name[7] - '0'];
     return INT64_MIN;
@@ -349,6 +352,7 @@ int engine_worker_start(uint32_t slot, uint32_t kind, char *err, size_t errlen)
     slot_repair();
     txn_init(&my_txn);
     client_records_sweep(slot);
+    replicas_sweep(slot);
     blocking_sweep();
     interest_sweep(slot);
     command_table_init();

@@ -280,7 +280,7 @@ void engine_snapshot_end(void);
 /* Ends what a dead persistence process left running. */
 void engine_snapshot_abandon(void);
 void engine_snapshot_get(struct engine_snapshot *out);
-/* flags: 1 compress 2 checksum 4 AOF base 16 drop what is over (load). Of the running snapshot. */
+/* flags: 1 compress 2 checksum 4 AOF base 8 for replicas 16 drop what is over (load). Of the running snapshot. */
 int engine_rdb_save(int fd, uint32_t flags, char *err, size_t errlen);
 /* The same as RESP commands: a base of the append-only file (snap/resp_base.h). */
 int engine_resp_base_save(int fd, char *err, size_t errlen);
@@ -320,6 +320,35 @@ struct engine_aof {
 };
 /* Reads an AOF into the keyspace. 0, or -1 with a message. */
 int engine_aof_load(int fd, const char *path, int allow_torn, struct engine_aof *out, char *err, size_t errlen);
+
+/* ---- replication (shm/backlog.h) ---- */
+struct engine_replication {
+    int on;             /* the stream is being made */
+    char id[41];        /* zero-terminated */
+    uint64_t end, first; /* master_repl_offset; oldest position that a replica may go on from */
+    uint32_t replicas;   /* connections that have asked to synchronise */
+    uint64_t wanted, done; /* full synchronisations: asked for; answered */
+};
+void engine_replication(struct engine_replication *out);
+struct engine_replica {
+    uint64_t client_id, ack; /* ack: offset that it has acknowledged */
+    uint32_t state, port;    /* enum replica_state */
+    int64_t lag_ms;          /* since it last acknowledged something */
+    char ip[48];
+};
+/* The first one from `from` on; UINT32_MAX: there is none. */
+uint32_t engine_replica_next(uint32_t from);
+int engine_replica_get(uint32_t i, struct engine_replica *out);
+/* The persistence process. As engine_snapshot_begin(), and the stream for all who have asked so far begins behind the cut, whose number is put
+ * into *number. */
+int engine_snapshot_begin_replicas(uint64_t pool_bytes, const char *spill_folder, uint64_t *number, char *err, size_t errlen);
+/* The file of that cut is written: it is sent to whom it is for. fd -1: it came to nothing, they are closed. -1: a worker's queue is full, call it
+ * again. */
+int engine_replica_file(uint64_t number, int fd);
+/* Ends what a dead persistence process had begun. */
+void engine_replicas_abandon(void);
+/* No stream any more; whoever comes back starts from the beginning. Replicas that are there are closed. */
+void engine_replication_off(void);
 
 /* ---- for the administrator's tool: files are looked at, nothing is loaded; no segment is needed ---- */
 struct engine_aof_scan { /* struct logscan_report; verdict 0 whole 1 torn 2 damaged */

@@ -97,6 +97,8 @@ class Supervisor:
 
     def _prepare(self) -> None:
         values, handed = self.config.values, self.handed
+        if values["replicaof"]:
+            raise StartError("replicaof: this version of Shoal serves replicas, but cannot be one. Exiting.")
         limits.raise_file_limit(self.config)
         segment.check_room(values["maxmemory"])
         record = segment.lock_folder(values["dir"], held=handed.record_fd if handed else -1)

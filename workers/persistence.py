@@ -22,6 +22,7 @@ from shoal.engine import EngineError
 from shoal.persist import state as save_state
 from shoal.persist import temporary
 from shoal.persist.appendonly import AppendOnly, LoadError
+from shoal.persist.replicas import Replicas
 from shoal.workers.child import Child
 
 COMPRESS, CHECKSUM, AOF_BASE, DROP_EXPIRED = 1, 2, 4, 16
@@ -45,12 +46,16 @@ class Persistence:
         self.state = save_state.read()
         self.last_try = 0.0
         self.aof = AppendOnly(self.config, self.state)
+        self.replicas = Replicas(self.config)
 
     def run(self) -> None:
         child = self.child
         child.control.settimeout(0)
         engine.worker_start(child.slot, engine.KIND_PERSISTENCE)
+        for slot, channels in child.channels.items():
+            engine.worker_fds(slot, channels.receive, channels.send, channels.event)
         engine.snapshot_abandon()
+        engine.replicas_abandon()
         self.remove_leftovers()
         engine.set_word("log_hold_syncs", 0)
         engine.set_word("log_rewriting", 0)
@@ -74,6 +79,9 @@ class Persistence:
                 self.busy(self.aof.start)
             elif not self.config["appendonly"] and engine.word("log_enabled"):
                 self.busy(self.aof.stop)  # who was to do it has died
+            if engine.word("serving") and not child.stopping and self.replicas.wanted():
+                self.busy(self.replicas.synchronise)
+            self.replicas.by_the_clock()
             engine.lazy_step(_LAZY_ITEMS)
         engine.worker_end()
 
@@ -343,6 +351,7 @@ class Persistence:
         if not self.aof.exists():
             return "There is no append only file"
         engine.flush_all()
+        self.replicas.forget()
         try:
             self.load_aof(reload=True)
         except LoadError as e:
@@ -358,6 +367,7 @@ class Persistence:
             return f"Error trying to save the DB: {problem}"
         if message["flush"]:
             engine.flush_all()
+        self.replicas.forget()
         try:
             self.load()
         except LoadError as e:

@@ -210,6 +210,7 @@ static bool serve(struct txn *t, struct waiter *w)
 static void serve_key(struct txn *t, const struct key *k)
 {
     bool served = false;
+    if (!ks_peek(k)) ks_note_if_expired(k); /* as a look-up by the waiter would */
     for (shm_off reg = interest_first(k, INTEREST_BLOCKED), next; reg; reg = next) {
         const struct registration *r = interest_at(reg);
         const struct entry *e = ks_peek(k);

@@ -41,12 +41,14 @@ struct sync_wait {
     uint64_t lsn; /* the client's last write */
     int64_t local, replicas; /* wanted: 0 or 1; how many */
     bool aof;     /* WAITAOF */
+    bool placed;  /* `at` is known */
+    uint64_t at;  /* position in the stream (shm/backlog.h) that replicas must have acknowledged */
 };
 void cmd_block_sync(struct cmd *c, const struct sync_wait *w, int64_t timeout_ms);
 /* True: it has its end, and `out` the reply. */
-bool sync_wait_over(const struct sync_wait *w, struct reply *out);
+bool sync_wait_over(struct sync_wait *w, struct reply *out);
 /* What is so far, as a reply. */
-void sync_wait_reply(const struct sync_wait *w, struct reply *out);
+void sync_wait_reply(struct sync_wait *w, struct reply *out);
 
 /* ---- for cmd.c and whoever drives transactions ---- */
 

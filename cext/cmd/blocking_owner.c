@@ -6,6 +6,7 @@
 #include "cmd/observe.h"
 #include "cmd/waiter.h"
 #include "keyspace/interest.h"
+#include "shm/backlog.h"
 #include "shm/inbox.h"
 
 struct blocked { /* hangs on a client that waits */
@@ -119,6 +120,7 @@ void cmd_block_sync(struct cmd *c, const struct sync_wait *w, int64_t timeout_ms
         return;
     }
     syncs++;
+    if (w->replicas) atomic_fetch_or(&repl()->ack_slots, 1ull << my_slot_index);
 }
 
 /* ---- end ---- */
@@ -172,7 +174,7 @@ static void forget(struct blocked *b)
     else
         all = b->next;
     if (b->next) b->next->prev = b->prev;
-    if (!b->waiter) syncs--;
+    if (!b->waiter && --syncs == 0) atomic_fetch_and(&repl()->ack_slots, ~(1ull << my_slot_index));
     b->client->blocked = NULL;
     client_set_flags(b->client, 0, CLIENT_FLAG_BLOCKED);
     free(b);

@@ -14,6 +14,7 @@
 
 struct cmd;
 struct command;
+struct replica;
 struct reply;
 
 enum client_reply_mode { CLIENT_REPLY_ON, CLIENT_REPLY_OFF, CLIENT_REPLY_SKIP, CLIENT_REPLY_SKIP_NEXT };
@@ -50,7 +51,7 @@ struct client {
     struct blocked *blocked;      /* what it waits for (cmd/blocking.h); while not NULL its input is not executed */
     struct subscriptions *pubsub; /* channels and patterns */
     struct tracking *tracking;
-    void *replica;                /* replication state */
+    struct replica *replica;      /* what it has said as a replica (cmd/replica.h) */
     bool away;                    /* its Python command goes on by itself (client_answer); while set its input is not executed */
 
     /* input: the lent buffer of the worker while it is read, a private copy of what was not complete */
@@ -67,6 +68,7 @@ struct client {
     size_t out_memory;            /* allocated by them */
     uint32_t out_chunks;
     bool wants_write;             /* EPOLLOUT is registered */
+    bool output_held;             /* a replica that gets its file first (net/replica.h) */
     int64_t soft_since_ms;        /* when the soft limit was first passed, monotonic; 0 = it is not */
 
     /* life */

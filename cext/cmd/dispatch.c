@@ -18,6 +18,7 @@
 #include "keyspace/evict.h"
 #include "keyspace/lazy.h"
 #include "keyspace/prefetch.h"
+#include "shm/backlog.h"
 #include "shm/segment.h"
 
 #define MEMORY_TRIES 64u    /* growth steps that one command waits for */
@@ -76,8 +77,17 @@ static bool needs_auth(const struct client *cl) { return !cl->authenticated && s
 
 static bool resp2_subscriber(const struct client *cl) { return cl->flags & CLIENT_FLAG_PUBSUB && cl->resp == 2; }
 
-/* There is no replica yet that could be good enough. */
-static bool lacks_replicas(void) { return setting(SET_min_replicas_to_write) > 0 && setting(SET_min_replicas_max_lag) > 0; }
+static COLD bool too_few_replicas(int64_t wanted)
+{
+    int64_t lag = setting(SET_min_replicas_max_lag);
+    return lag > 0 && replicas_good(0, lag * 1000) < wanted;
+}
+
+static bool lacks_replicas(void)
+{
+    int64_t wanted = setting(SET_min_replicas_to_write);
+    return unlikely(wanted > 0) && too_few_replicas(wanted);
+}
 
 bool dispatch_gate(const struct client *cl)
 {

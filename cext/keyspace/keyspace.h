@@ -67,6 +67,7 @@ struct stripe *ks_stripe(const struct key *k);
 extern const struct ht_ops ks_ops;
 /* NULL when there is none (or its time is over). */
 struct entry *ks_peek(const struct key *k);
+void ks_note_if_expired(const struct key *k);                /* it is removed, and logged so, when nothing is held any more */
 struct entry *ks_read(const struct key *k);                  /* counts hit or miss, touches the access clock */
 struct entry *ks_write(struct txn *t, const struct key *k);  /* removes it first when its time is over; touches the access clock */
 

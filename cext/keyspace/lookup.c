@@ -120,6 +120,13 @@ struct entry *ks_peek(const struct key *k)
     return unlikely(entry_expired(e)) ? NULL : e;
 }
 
+void ks_note_if_expired(const struct key *k)
+{
+    struct stripe *s = ks_stripe(k);
+    struct ht_place at = s ? ks_place(s, k) : (struct ht_place){0};
+    if (at.bucket && entry_expired(shm_ptr(at.item))) note_expired(k);
+}
+
 struct entry *ks_read(const struct key *k)
 {
     struct stripe *s = ks_stripe(k);

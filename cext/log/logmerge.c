@@ -36,9 +36,16 @@ bool log_merge_skip(struct log_merge *m, uint64_t lsn)
     return m->next > lsn;
 }
 
-void log_merge_give_back(const struct log_merge *m)
+void log_merge_pass(struct log_merge *m, uint64_t lsn)
 {
-    for (uint32_t i = 0; i < SLOT_MAX; i++) ring_consume_to(i, m->at[i]);
+    for (uint32_t i = 0; i < SLOT_MAX; i++)
+        for (const struct log_record *r; (r = ring_next(i, &m->at[i])) && r->lsn <= lsn;) ring_advance(r, &m->at[i]);
+    m->next = MAX(m->next, lsn + 1);
+}
+
+void log_merge_give_back(const struct log_merge *m, const struct log_merge *other)
+{
+    for (uint32_t i = 0; i < SLOT_MAX; i++) ring_consume_to(i, other ? MIN(m->at[i], other->at[i]) : m->at[i]);
 }
 
 bool log_merge_anything(struct log_merge *m)

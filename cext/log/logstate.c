@@ -38,7 +38,7 @@ void write_error_set(uint32_t bit, bool on)
 
 /* ---- waking workers ---- */
 
-static void wake_slot(uint32_t i)
+void log_wake_slot(uint32_t i)
 {
     uint64_t one = 1;
     if (inbox_eventfd[i] < 0) return;
@@ -58,7 +58,7 @@ void log_wake_waiting(void)
         uint64_t synced = atomic_load_explicit(&s->sync_wait_lsn, memory_order_relaxed);
         ready |= synced && synced <= on_disk && atomic_compare_exchange_strong(&s->sync_wait_lsn, &synced, 0);
         bool room = atomic_load_explicit(&s->log.producer_waits, memory_order_relaxed) && atomic_exchange(&s->log.producer_waits, 0);
-        if (ready || room) wake_slot(i);
+        if (ready || room) log_wake_slot(i);
     }
 }
 
@@ -88,7 +88,7 @@ void logwriter_resume(uint64_t file, uint64_t bytes, uint64_t lsn)
     atomic_store(&h->log_next_file, 0);
     log_mark_set((struct log_mark){lsn, file, bytes, LOG_DB_NONE});
     atomic_store(&h->log_state, LOG_ON);
-    atomic_store(&h->log_enabled, 1);
+    atomic_fetch_or(&h->log_enabled, LOG_FOR_FILES);
     txn_unlock(&my_txn);
 }
 
@@ -96,8 +96,8 @@ void logwriter_switch_locked(uint64_t file)
 {
     struct seg_header *h = seg();
     uint64_t lsn = atomic_load(&h->lsn);
-    if (!atomic_load(&h->log_enabled) || atomic_load(&h->log_failed)) atomic_store(&h->log_state, LOG_STARTING);
-    atomic_store(&h->log_enabled, 1);
+    if (!(atomic_load(&h->log_enabled) & LOG_FOR_FILES) || atomic_load(&h->log_failed)) atomic_store(&h->log_state, LOG_STARTING);
+    atomic_fetch_or(&h->log_enabled, LOG_FOR_FILES);
     atomic_store_explicit(&h->log_switch_lsn, lsn, memory_order_relaxed);
     atomic_store_explicit(&h->log_next_file, file, memory_order_release); /* pairs with the acquire in try_switch */
     ring_wake_writer();
@@ -118,7 +118,7 @@ void logwriter_base_done(void)
 void logwriter_off(void)
 {
     txn_lock_all(&my_txn);
-    atomic_store(&seg()->log_enabled, 0);
+    if (atomic_fetch_and(&seg()->log_enabled, ~(uint32_t)LOG_FOR_FILES) & LOG_FOR_FILES) atomic_store(&seg()->log_off_lsn, atomic_load(&seg()->lsn));
     atomic_store(&seg()->log_state, LOG_OFF);
     txn_unlock(&my_txn);
     ring_wake_writer();

@@ -17,6 +17,8 @@ void log_publish_durable(uint64_t lsn);
 void log_publish_synced(uint64_t lsn);
 /* Wakes the workers whose replies or clients wait for what was published, or for room in their ring. */
 void log_wake_waiting(void);
+/* Wakes the worker of a slot, if it sleeps. */
+void log_wake_slot(uint32_t i);
 /* False while a first base is being written for a log that was off or had failed: replies that need durability wait for it. */
 bool log_counts(void);
 /* The current file is not trusted any more. */

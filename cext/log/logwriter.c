@@ -15,6 +15,7 @@
 #include "log/logmerge.h"
 #include "log/logstate.h"
 #include "log/logsync.h"
+#include "log/replfeed.h"
 
 #define NAP_MS_SYNC 100 /* appendfsync always: producers wake us */
 #define NAP_MS_BUSY 5   /* else we look by ourselves */
@@ -37,12 +38,13 @@ static struct {
 
 /* ---- one batch ---- */
 
-static void consume(void) { log_merge_give_back(&w.merge); }
+static void consume(void) { log_merge_give_back(&w.merge, replfeed_merge()); }
 
 /* Records above this LSN belong to the next file. It is looked at anew for each record, after the record was seen: a cut may come at any
  * time, and who commits behind it publishes behind it, so the acquire in ring_next makes the cut's words visible with the record. */
 static uint64_t file_limit(void)
 {
+    if (atomic_load_explicit(&seg()->log_state, memory_order_acquire) == LOG_OFF) return atomic_load_explicit(&seg()->log_off_lsn, memory_order_relaxed);
     uint64_t next = atomic_load_explicit(&seg()->log_next_file, memory_order_acquire);
     return next && next != log_file.number ? atomic_load_explicit(&seg()->log_switch_lsn, memory_order_relaxed) : UINT64_MAX;
 }
@@ -137,6 +139,7 @@ static void try_switch(void)
     if (!file) return;
     if (m.file != file) {
         bool drop = log_failed() || !m.file;
+        if (!m.file) log_merge_pass(&w.merge, lsn);
         if (drop ? !log_merge_skip(&w.merge, lsn) : w.merge.next <= lsn) return;
         if (!drop && !log_file_sync()) return; /* with any policy: a file is loaded only if those before it are whole */
         m = (struct log_mark){lsn, file, 0, LOG_DB_NONE};
@@ -149,17 +152,27 @@ static void try_switch(void)
     atomic_store_explicit(&seg()->log_next_file, 0, memory_order_release);
 }
 
-/* Switched off: what the rings still hold was written; nothing more comes. */
+/* The log is off, but replicas may have records written: they are none of ours. */
+static void pass_over(void)
+{
+    uint64_t lsn = atomic_load_explicit(&seg()->lsn, memory_order_acquire);
+    if (atomic_load_explicit(&seg()->log_state, memory_order_acquire) != LOG_OFF) return; /* whoever switches on later does so behind `lsn` */
+    log_merge_pass(&w.merge, lsn);
+    consume();
+}
+
+/* Switched off: what the rings still hold of ours was written; nothing more comes. */
 static void finish_off(void)
 {
     struct log_mark m = logwriter_mark();
     if (log_failed()) {
-        log_merge_skip(&w.merge, MIN(atomic_load_explicit(&seg()->lsn, memory_order_acquire), file_limit()));
+        log_merge_pass(&w.merge, file_limit());
         consume();
     } else if (m.file) {
         log_file_sync();
     }
     log_file_close();
+    atomic_store_explicit(&seg()->log_next_file, 0, memory_order_release); /* a change of files that was not carried out */
     m.lsn = w.merge.next - 1;
     m.file = 0;
     log_mark_set(m);
@@ -174,12 +187,12 @@ static void nap(int64_t until_us)
 {
     struct seg_header *h = seg();
     int64_t ms = setting(SET_appendfsync) == FSYNC_ALWAYS ? NAP_MS_SYNC : w.idle > IDLE_ROUNDS ? NAP_MS_IDLE : NAP_MS_BUSY;
-    int64_t us = MIN(ms * 1000, until_us - clock_mono_us());
+    int64_t us = MIN(MIN(ms * 1000, replfeed_nap_us(w.idle > IDLE_ROUNDS)), until_us - clock_mono_us());
     if (log_failed()) us = MIN(us, 20000);
     if (us <= 0) return;
     atomic_store_explicit(&h->log_sleeps, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in ring_wake_writer */
-    bool wanted = (!log_failed() && log_merge_anything(&w.merge)) || (atomic_load_explicit(&h->log_next_file, memory_order_relaxed) && !log_failed());
+    bool wanted = replfeed_ready() || (!log_failed() && log_merge_anything(&w.merge)) || (atomic_load_explicit(&h->log_next_file, memory_order_relaxed) && !log_failed());
     if (!wanted) {
         struct timespec ts = {us / 1000000, us % 1000000 * 1000};
         syscall(SYS_futex, &h->log_sleeps, FUTEX_WAIT, 1, &ts, NULL, 0);
@@ -214,8 +227,11 @@ static bool step(void)
         consume();
     }
     if (atomic_load_explicit(&seg()->log_state, memory_order_acquire) == LOG_OFF) {
-        if (!m.file) return false;
-        uint64_t last = atomic_load_explicit(&seg()->lsn, memory_order_acquire);
+        if (!m.file) {
+            pass_over();
+            return false;
+        }
+        uint64_t last = atomic_load_explicit(&seg()->log_off_lsn, memory_order_relaxed);
         if (!log_failed() && gather()) {
             write_batch();
             return true;
@@ -254,6 +270,10 @@ void logwriter_run(uint32_t ms)
     int64_t until = clock_mono_us() + (int64_t)ms * 1000;
     do {
         bool worked = step();
+        if (replfeed_step()) {
+            consume();
+            worked = true;
+        }
         sync_now_and_then();
         log_wake_waiting();
         if (worked)

@@ -13,6 +13,7 @@
 
 #include "net/client.h"
 #include "net/log.h"
+#include "net/replica.h"
 #include "net/worker.h"
 
 #define LISTENERS_MAX 32u
@@ -28,9 +29,12 @@ static struct listener {
 static uint32_t listeners_count;
 static int spare_fd = -1;
 
+#define PARCEL_FILE 16u /* beside enum listener_kind */
+
 struct parcel {
     uint32_t births; /* of the worker for which the place was reserved */
-    uint32_t kind;   /* enum listener_kind */
+    uint32_t kind;   /* enum listener_kind: a connection; PARCEL_FILE: a snapshot for replicas */
+    uint64_t number; /* of its cut */
 };
 
 void accept_init(void)
@@ -169,9 +173,8 @@ static void serve(int fd, enum listener_kind kind)
     if (!worker_watch_client(c)) client_close_asap(c);
 }
 
-static bool hand_over(uint32_t slot, int fd, enum listener_kind kind)
+static bool send_parcel(uint32_t slot, int fd, struct parcel parcel)
 {
-    struct parcel parcel = {(uint32_t)atomic_load_explicit(&slot_at(slot)->births, memory_order_relaxed), kind};
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
@@ -185,6 +188,13 @@ static bool hand_over(uint32_t slot, int fd, enum listener_kind kind)
     memcpy(CMSG_DATA(head), &fd, sizeof fd);
     return sendmsg(handovers[slot].send, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof parcel;
 }
+
+static bool hand_over(uint32_t slot, int fd, enum listener_kind kind)
+{
+    return send_parcel(slot, fd, (struct parcel){(uint32_t)atomic_load_explicit(&slot_at(slot)->births, memory_order_relaxed), kind, 0});
+}
+
+bool accept_send_file(uint32_t slot, int fd, uint64_t number) { return send_parcel(slot, fd, (struct parcel){0, PARCEL_FILE, number}); }
 
 static void admit(int fd, const struct listener *l, const struct sockaddr_storage *from)
 {
@@ -250,14 +260,19 @@ void accept_handed_over(void)
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return;
         struct cmsghdr *head = CMSG_FIRSTHDR(&m);
-        int fd;
+        int fd = -1;
+        bool whole = n == sizeof parcel && head && head->cmsg_type == SCM_RIGHTS;
+        if (whole) memcpy(&fd, CMSG_DATA(head), sizeof fd);
+        if (n == sizeof parcel && parcel.kind == PARCEL_FILE) {
+            if (whole) replica_file_arrived(fd, parcel.number);
+            continue;
+        }
         if (parcel.births != (uint32_t)atomic_load_explicit(&my_slot->births, memory_order_relaxed))
             atomic_fetch_add_explicit(&my_slot->clients, 1, memory_order_relaxed);
-        if (n != sizeof parcel || !head || head->cmsg_type != SCM_RIGHTS) { /* our descriptors are used up: the kernel dropped it */
+        if (!whole) { /* our descriptors are used up: the kernel dropped it */
             accept_give_place_back();
             continue;
         }
-        memcpy(&fd, CMSG_DATA(head), sizeof fd);
         serve(fd, (enum listener_kind)parcel.kind);
     }
 }

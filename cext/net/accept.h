@@ -4,6 +4,8 @@
  * fewest (slot.clients, ties to itself), reserves the place there by adding one, and hands the descriptor over through that worker's
  * unix datagram socket. Sockets and their queues outlive a worker's death, so a connection on its way waits for the heir.
  *
+ * A replica's snapshot file comes through the same socket, from the persistence process.
+ *
  * slot.clients counts connections served or on their way. A message names the birth of the worker it was meant for: an heir, whose
  * count starts at 0, adds those that were reserved before it was born.
  */
@@ -30,6 +32,8 @@ void accept_handed_over(void);
 void accept_timer(void);
 /* A connection has ended. */
 void accept_give_place_back(void);
+/* For the persistence process: the file of cut `number` goes to the replicas of a worker. False: its queue is full. */
+bool accept_send_file(uint32_t slot, int fd, uint64_t number);
 /* Connections of all workers. */
 uint32_t accept_total(void);
 

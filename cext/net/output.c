@@ -11,6 +11,7 @@
 #include "cmd/dispatch.h"
 #include "net/crowd.h"
 #include "net/log.h"
+#include "net/replica.h"
 #include "net/worker.h"
 #include "shm/slot.h"
 
@@ -200,6 +201,10 @@ static bool may_retry(struct client *c)
 
 void output_continue(struct client *c)
 {
+    if (unlikely(c->output_held)) {
+        replica_writable(c);
+        return;
+    }
     gated_take(c);
     while (c->out_first && !c->close_asap) {
         struct iovec v[SEND_VECTORS];
@@ -264,7 +269,8 @@ void output_send(struct client *c, struct reply *r)
         client_close_asap(c);
         r->broken = false;
     }
-    if (c->close_asap || !r->len || !reply_fits(c, r)) {
+    bool kept_from = unlikely(c->flags & CLIENT_FLAG_REPLICA) && r->len && !replica_may_reply(c);
+    if (c->close_asap || kept_from || !r->len || !reply_fits(c, r)) {
         r->len = 0;
         if (!c->close_asap && c->close_after_reply && !c->out_first) client_close_asap(c);
         return;

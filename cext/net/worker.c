@@ -21,6 +21,7 @@
 #include "net/input.h"
 #include "net/log.h"
 #include "net/output.h"
+#include "net/replica.h"
 #include "net/slow.h"
 #include "shm/inbox.h"
 #include "shm/ring.h"
@@ -370,6 +371,7 @@ int worker_serve(void)
         for (int i = 0; i < n; i++) on_event(&events[i]);
         input_run();
         inbox_receive(on_message);
+        replicas_turn();
         blocking_expire(clock_cached_mono_us() / 1000);
         if (clock_cached_mono_us() >= MIN(next_cron_us, next_tick_us)) cron(clock_cached_mono_us());
         free_some();

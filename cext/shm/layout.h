@@ -6,6 +6,7 @@
  *   slot_areas   per slot: undo area, inbox ring, slow log, log ring
  *   clients_off  struct client_record[]     one per connection (CLIENT LIST reads them)
  *   blobs_off    two copies per shared blob (settings, users ...)
+ *   repl_off     struct repl_shared         replicas and their stream; repl_ring_off: its bytes (shm/backlog.h)
  *   pages_off    struct page[]              the page heap's map of the arena
  *   cow_off      uint32_t[]                 per 512-byte block of the arena: its pre-image's number, 0 = none
  *   preimg_off   pre-image pool             512-byte blocks (snap/)
@@ -70,6 +71,8 @@ struct blob_head {            /* a shared byte string that processes reread when
 
 #define LOG_DB_NONE UINT64_MAX
 
+enum log_reader { LOG_FOR_FILES = 1, LOG_FOR_REPLICAS = 2 }; /* bits of log_enabled: who wants records */
+
 enum log_state { LOG_OFF, LOG_ON, LOG_STARTING }; /* starting: written, but the manifest does not name the file yet */
 
 struct log_mark {  /* how far the log is written: where the log writer's heir goes on */
@@ -102,7 +105,7 @@ struct seg_header {
     uint64_t created_ms;       /* wall clock at creation of the segment */
     _Atomic uint64_t started_ms; /* wall clock at the start of this instance */
 
-    shm_off stripes_off, slots_off, slot_areas_off, clients_off, blobs_off, pages_off, cow_off, preimg_off, arena_off;
+    shm_off stripes_off, slots_off, slot_areas_off, clients_off, blobs_off, repl_off, repl_ring_off, pages_off, cow_off, preimg_off, arena_off;
     uint64_t slot_area_size;   /* bytes per slot: undo + inbox + log ring */
     uint64_t arena_size;       /* bytes, virtual */
     uint64_t preimg_size;      /* bytes, virtual */
@@ -115,7 +118,7 @@ struct seg_header {
 
     _Alignas(CACHE_LINE) _Atomic uint64_t lsn; /* last LSN given out; written under log_lock */
     _Atomic uint64_t log_lock;                 /* lock word (shm/lock.h) around taking an LSN */
-    _Atomic uint32_t log_enabled;              /* 1 = records go to the rings (AOF on); changed only with all stripes held */
+    _Atomic uint32_t log_enabled;              /* enum log_reader; not 0 = records go to the rings; changed only with all stripes held */
     _Atomic uint32_t cow_active;               /* snapshot epoch, 0 = none; changed only with all stripes held */
 
     /* the log writer's words (log/logwriter.h says how they move together) */
@@ -124,6 +127,7 @@ struct seg_header {
     _Atomic uint32_t log_sleeps;                       /* futex word: 1 = the log writer sleeps */
     _Atomic uint32_t log_mark_index;                   /* which of the marks counts */
     struct log_mark log_marks[2];                      /* log writer: fills the other one, then flips the index */
+    _Atomic uint64_t log_off_lsn;                      /* last record of a log that is off (LOG_OFF); changed only with all stripes held */
     _Atomic uint64_t log_switch_lsn;                   /* records above go to log_next_file; changed only with all stripes held */
     _Atomic uint64_t log_next_file;                    /* 0 = no switch is wanted; the log writer clears it when it has switched */
     _Atomic uint32_t log_state;                        /* enum log_state; persistence process and log writer */

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "shm/backlog.h"
 #include "shm/client_record.h"
 #include "shm/pageheap.h"
 #include "shm/repair.h"
@@ -34,7 +35,7 @@ uint32_t my_slot_index;
 #define KERNEL_STEP (512ull << 10) /* bytes given or taken back in one system call: some 0.2 ms */
 
 struct plan { /* where the parts lie for given parameters */
-    uint64_t stripes, slots, areas, area_size, clients, blobs, pages, cow, preimg, preimg_size, arena, arena_size, end;
+    uint64_t stripes, slots, areas, area_size, clients, blobs, repl, repl_ring, pages, cow, preimg, preimg_size, arena, arena_size, end;
 };
 
 static uint64_t machine_memory(void)
@@ -59,6 +60,10 @@ static struct plan plan_for(const struct segment_params *p)
     at = round_up(at + (uint64_t)p->clients_max * sizeof(struct client_record), SEGMENT_PAGE);
     l.blobs = at;
     at += 2ull * BLOB_COUNT * BLOB_BYTES;
+    l.repl = at;
+    at = round_up(at + sizeof(struct repl_shared), SEGMENT_PAGE);
+    l.repl_ring = at;
+    at += BACKLOG_MOST;
     l.pages = at;
     at = round_up(at + l.arena_size / PAGE_SIZE_ARENA * sizeof(struct page), SEGMENT_PAGE);
     l.cow = at;
@@ -78,7 +83,7 @@ uint64_t layout_fingerprint(void)
                               STRIPE_COUNT,              SLOT_MAX,              PAGE_SIZE_ARENA,
                               COW_BLOCK,                 ARENA_CLASSES,         SETTING_COUNT,
                               STAT_COUNT,                LOG_RING_BYTES,        sizeof(struct client_record),
-                              UNDO_AREA_BYTES,           INBOX_BYTES,           SLOW_BYTES,           OBSERVE_BYTES,         10 /* layout revision: bump when a structure in the arena changes */};
+                              UNDO_AREA_BYTES,           INBOX_BYTES,           SLOW_BYTES,           OBSERVE_BYTES,         sizeof(struct repl_shared), 11 /* layout revision: bump when a structure in the arena changes */};
     uint64_t h = 1469598103934665603ull;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) h = (h ^ parts[i]) * 1099511628211ull;
     return h;
@@ -138,6 +143,7 @@ static int commit_fixed(int fd, const struct plan *l, const struct segment_param
     if (commit_range(fd, l->clients, l->blobs - l->clients)) return -1;
     for (uint32_t i = 0; i < 2 * BLOB_COUNT; i++)
         if (commit_range(fd, l->blobs + i * (uint64_t)BLOB_BYTES, 65536)) return -1;
+    if (commit_range(fd, l->repl, l->repl_ring - l->repl)) return -1;
     return 0;
 }
 
@@ -153,7 +159,7 @@ static void write_header(const struct plan *l, const struct segment_params *p)
     h->clients_max = p->clients_max;
     h->created_ms = (uint64_t)clock_wall_us() / 1000;
     h->stripes_off = l->stripes, h->slots_off = l->slots, h->slot_areas_off = l->areas, h->clients_off = l->clients;
-    h->blobs_off = l->blobs, h->pages_off = l->pages, h->cow_off = l->cow, h->preimg_off = l->preimg, h->arena_off = l->arena;
+    h->blobs_off = l->blobs, h->repl_off = l->repl, h->repl_ring_off = l->repl_ring, h->pages_off = l->pages, h->cow_off = l->cow, h->preimg_off = l->preimg, h->arena_off = l->arena;
     h->slot_area_size = l->area_size;
     h->arena_size = l->arena_size;
     h->preimg_size = l->preimg_size;
@@ -173,6 +179,7 @@ int segment_create(int fd, const struct segment_params *p, char *err, size_t err
     if (commit_fixed(fd, &l, p)) return fail(err, errlen, "committing shared memory");
     if (map_whole(fd, l.end, err, errlen)) return -1;
     write_header(&l, p);
+    repl_id_renew();
     uint64_t first = MAX(round_up(p->initial_bytes, GROW_CHUNK), GROW_CHUNK);
     while (atomic_load(&seg()->arena_committed) < MIN(first, l.arena_size))
         if (segment_grow() <= 0) {

@@ -168,7 +168,7 @@ uint64_t txn_commit(struct txn *t)
         ring_stage(t); /* may fail: nothing is committed yet */
         lsn = ring_commit();
         t->last_lsn = lsn;
-        if (setting(SET_appendfsync) == 1) note_changes(t, lsn);
+        if (group_commit_on()) note_changes(t, lsn);
     } else {
         store_order();
         atomic_store_explicit(&my_slot->status, STATUS_COMMITTED, memory_order_relaxed);

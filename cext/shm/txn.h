@@ -232,7 +232,10 @@ static ALWAYS_INLINE bool log_on(void)
     return unlikely(atomic_load_explicit(&seg()->log_enabled, memory_order_relaxed) != 0);
 }
 /* Do replies wait for the disk? */
-static ALWAYS_INLINE bool group_commit_on(void) { return log_on() && setting(SET_appendfsync) == 1; }
+static ALWAYS_INLINE bool group_commit_on(void)
+{
+    return unlikely(atomic_load_explicit(&seg()->log_enabled, memory_order_relaxed) & LOG_FOR_FILES) && setting(SET_appendfsync) == 1;
+}
 static ALWAYS_INLINE uint32_t recent_tag(uint64_t hash) { return (uint32_t)(hash >> 32) ^ (uint32_t)hash; }
 /* A key was changed; needs its stripe. */
 static ALWAYS_INLINE void txn_note_change(struct txn *t, uint32_t stripe, uint64_t hash)

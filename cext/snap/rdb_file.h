@@ -16,6 +16,7 @@ enum rdb_file_flags {
     RDB_FILE_COMPRESS = 1,  /* rdbcompression */
     RDB_FILE_CHECKSUM = 2,  /* rdbchecksum: write it, believe it */
     RDB_FILE_AOF_BASE = 4,  /* says so in an aux field */
+    RDB_FILE_REPLICA = 8,   /* for replicas: FLUSHALL does not end it, the stream goes on behind the cut */
     RDB_FILE_IGNORE_EXPIRED = 16, /* reading: keys whose time is over are not kept (a primary's RDB, not an AOF base) */
 };
 

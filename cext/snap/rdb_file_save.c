@@ -81,7 +81,7 @@ static bool save_db(void *arg, uint32_t db, uint64_t keys, uint64_t expires)
 
 static bool cancelled(const struct saver *s)
 {
-    uint32_t wanted = s->flags & RDB_FILE_AOF_BASE ? SAVE_CANCEL : SAVE_CANCEL | SAVE_CANCEL_FLUSHED;
+    uint32_t wanted = s->flags & (RDB_FILE_AOF_BASE | RDB_FILE_REPLICA) ? SAVE_CANCEL : SAVE_CANCEL | SAVE_CANCEL_FLUSHED;
     return unlikely(atomic_load_explicit(&seg()->save_cancel, memory_order_relaxed) & wanted);
 }
 

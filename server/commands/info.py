@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from shoal import REDIS_VERSION, __version__, engine
+from shoal.commands import replication
 from shoal.commands.client import FLAG_BLOCKED, FLAG_PUBSUB, FLAG_TRACKING, memory_of
 from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
@@ -322,15 +323,15 @@ def _stats(state: ServerState) -> Iterator[Field]:
     yield "total_net_input_bytes", get("total_net_input_bytes")
     yield "total_net_output_bytes", get("total_net_output_bytes")
     yield "total_net_repl_input_bytes", 0
-    yield "total_net_repl_output_bytes", 0
+    yield "total_net_repl_output_bytes", get("total_net_repl_output_bytes")
     yield "instantaneous_input_kbps", f"{state.rates['NET_IN'].per_second() / 1024:.2f}"
     yield "instantaneous_output_kbps", f"{state.rates['NET_OUT'].per_second() / 1024:.2f}"
     yield "instantaneous_input_repl_kbps", "0.00"
     yield "instantaneous_output_repl_kbps", "0.00"
     yield "rejected_connections", get("rejected_connections")
-    yield "sync_full", 0
-    yield "sync_partial_ok", 0
-    yield "sync_partial_err", 0
+    yield "sync_full", get("sync_full")
+    yield "sync_partial_ok", get("sync_partial_ok")
+    yield "sync_partial_err", get("sync_partial_err")
     yield "expired_keys", get("expired_keys")
     yield "expired_stale_perc", "0.00"
     yield "expired_time_cap_reached_count", 0
@@ -381,17 +382,8 @@ def _stats(state: ServerState) -> Iterator[Field]:
 
 
 def _replication(state: ServerState) -> Iterator[Field]:
-    yield "role", "master"
-    yield "connected_slaves", 0
-    yield "master_failover_state", "no-failover"
-    yield "master_replid", engine.run_id()
-    yield "master_replid2", "0" * 40
-    yield "master_repl_offset", 0
-    yield "second_repl_offset", -1
-    yield "repl_backlog_active", 0
-    yield "repl_backlog_size", state.config["repl-backlog-size"]
-    yield "repl_backlog_first_byte_offset", 0
-    yield "repl_backlog_histlen", 0
+    config = state.config
+    yield from replication.facts(config["repl-backlog-size"], config["min-replicas-to-write"], config["min-replicas-max-lag"])
 
 
 def _cpu(state: ServerState) -> Iterator[Field]:

@@ -17,7 +17,9 @@ from shoal.replies import CommandError, Reply
 
 Function = Callable[[ServerState, Call], Reply]
 
-MODULES = ("acl", "client", "config", "debug", "info", "latency", "lolwut", "memory", "migrate", "persistence", "server", "slowlog")
+MODULES = (
+    "acl", "client", "config", "debug", "info", "latency", "lolwut", "memory", "migrate", "persistence", "replication", "server", "slowlog",
+)  # fmt: skip
 """Modules that register functions when they are imported."""
 
 _functions: dict[str, Function] = {}

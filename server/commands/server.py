@@ -1,4 +1,4 @@
-"""SHUTDOWN, ROLE."""
+"""SHUTDOWN."""
 
 from __future__ import annotations
 
@@ -26,9 +26,3 @@ def shutdown(state: ServerState, call: Call) -> Reply:
     if answer.get("error"):
         raise CommandError(answer["error"])
     return NO_REPLY
-
-
-@command("role")
-def role(state: ServerState, call: Call) -> Reply:
-    return ["master", 0, []]
-

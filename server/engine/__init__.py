@@ -54,6 +54,20 @@ from shoal.engine.files import (
     aof_scan,
     rdb_head,
 )
+from shoal.engine.replication import (
+    REPLICA_ONLINE,
+    REPLICA_SAVES,
+    REPLICA_SENDS,
+    REPLICA_WAITS,
+    Replica,
+    Replication,
+    replica_file,
+    replicas,
+    replicas_abandon,
+    replication,
+    replication_off,
+    snapshot_begin_replicas,
+)
 from shoal.engine.segment import (
     BLOB_BACKUP,
     BLOB_CONFIG,
