@@ -143,7 +143,7 @@ def _argument(arg: usage.Arg) -> dict[str, Reply]:
     if arg.key_spec >= 0:
         shown["key_spec_index"] = arg.key_spec
     if arg.token:
-        shown["token"] = arg.token
+        shown["token"] = "" if arg.token == usage.EMPTY else arg.token
     if arg.deprecated_since:
         shown["deprecated_since"] = arg.deprecated_since
     if arg.flags:

@@ -28,6 +28,9 @@ WORD_TYPES = {
 
 _TOKENS = re.compile(r"\s*(\.\.\.|[\[\]()|]|[^\s\[\]()|.]+(?:\.[^\s\[\]()|.]+)*)")
 _MARKS = ("...", "[", "]", "(", ")", "|")
+EMPTY = '""'
+"""The literal that stands for an argument without a letter."""
+
 _LITERAL = re.compile(r"[A-Z][A-Z0-9-]*|[*$=~]|\"\"")
 
 
