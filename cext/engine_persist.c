@@ -1,13 +1,11 @@
 /* engine_persist.c - what Python sees of snapshots and RDB files. Called by the persistence process only, which holds a slot of its own
  * (engine_worker_start with kind 4); the functions run for seconds and release the GIL. Death in the middle: engine_snapshot_abandon(). */
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/turn.h"
 #include "engine.h"
 #include "keyspace/lazy.h"
 #include "net/log.h"
@@ -44,23 +42,10 @@ struct save {
     int result;
 };
 
-static void go_behind_others(void)
-{
-    struct { /* struct sched_attr, which not every libc has */
-        uint32_t size, policy;
-        uint64_t flags;
-        int32_t nice;
-        uint32_t priority;
-        uint64_t runtime, deadline, period;
-    } how = {.size = sizeof how, .policy = SCHED_BATCH, .runtime = SAVE_TURN_NS};
-    how.nice = MIN(getpriority(PRIO_PROCESS, 0) + SAVE_NICE, 19);
-    (void)syscall(SYS_sched_setattr, 0, &how, 0); /* a kernel that refuses changes nothing for the server */
-}
-
 static void *save_main(void *arg)
 {
     struct save *s = arg;
-    go_behind_others();
+    turn_set(true, SAVE_NICE, SAVE_TURN_NS);
     s->result = rdb_file_save(s->fd, s->flags, s->err, s->errlen);
     return NULL;
 }

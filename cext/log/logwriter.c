@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/turn.h"
 #include "log/logbatch.h"
 #include "log/logfile.h"
 #include "log/logmerge.h"
@@ -25,7 +26,7 @@
 #define SYNC_NO_EVERY_US 30000000 /* no: only so that damage in an old part of the file can be told from what a power cut left */
 #define LINGER_FROM_US 500   /* an fdatasync that takes less is not worth waiting for company */
 #define LINGER_MOST_US 2000
-#define LINGER_LOOK_US 20
+#define TURN_NS 100000 /* whoever waits for the disk waits for this process: it goes before workers when an fdatasync is over */
 
 static struct {
     struct log_merge merge;
@@ -71,6 +72,25 @@ static bool syncs_held(void)
     return atomic_load_explicit(&seg()->log_hold_syncs, memory_order_relaxed) && setting(SET_no_appendfsync_on_rewrite);
 }
 
+/* Sleeps for at most so long, or until a worker wakes it: because LSN `wanted` was given out, or, with 0, because there is anything. */
+static void doze(uint64_t wanted, int64_t us)
+{
+    struct seg_header *h = seg();
+    atomic_store_explicit(&h->log_wake_lsn, wanted, memory_order_relaxed);
+    atomic_store_explicit(&h->log_sleeps, 1, memory_order_release); /* with log_wake_lsn: pairs with the acquire in ring_wake_writer */
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in ring_wake_writer: one of both sees the other */
+    bool come = wanted ? atomic_load_explicit(&h->lsn, memory_order_relaxed) >= wanted
+                       : replfeed_ready() ||
+                             (!log_failed() && (log_merge_anything(&w.merge) || atomic_load_explicit(&h->log_next_file, memory_order_relaxed)));
+    if (!come) {
+        struct timespec ts = {us / 1000000, us % 1000000 * 1000};
+        syscall(SYS_futex, &h->log_sleeps, FUTEX_WAIT, 1, &ts, NULL, 0);
+    } else if (w.idle) {
+        usleep(50); /* a record whose LSN is taken but which is not published yet */
+    }
+    atomic_store_explicit(&h->log_sleeps, 0, memory_order_relaxed);
+}
+
 /* appendfsync always on a slow disk: whoever was just released comes back with his next write in a moment, and those who came meanwhile
  * wait already. Begun at once, the next fdatasync would be for the latter alone, and everybody would wait for two; so it is held back for a
  * fraction of its length, until as many have come as are expected. Expectations that fail several times are given up for a while. */
@@ -85,7 +105,9 @@ static void linger(void)
 {
     if (!w.linger_us) return;
     bool came;
-    while (!(came = atomic_load_explicit(&seg()->lsn, memory_order_relaxed) >= w.linger_lsn) && clock_mono_us() < w.linger_us) usleep(LINGER_LOOK_US);
+    int64_t left;
+    while (!(came = atomic_load_explicit(&seg()->lsn, memory_order_relaxed) >= w.linger_lsn) && (left = w.linger_us - clock_mono_us()) > 0)
+        doze(w.linger_lsn, left);
     w.missed = came ? 0 : w.missed + 1;
     if (w.missed > 4) w.rest = 64;
     w.linger_us = 0;
@@ -185,21 +207,11 @@ static void finish_off(void)
 
 static void nap(int64_t until_us)
 {
-    struct seg_header *h = seg();
     int64_t ms = setting(SET_appendfsync) == FSYNC_ALWAYS ? NAP_MS_SYNC : w.idle > IDLE_ROUNDS ? NAP_MS_IDLE : NAP_MS_BUSY;
     int64_t us = MIN(MIN(ms * 1000, replfeed_nap_us(w.idle > IDLE_ROUNDS)), until_us - clock_mono_us());
     if (log_failed()) us = MIN(us, 20000);
     if (us <= 0) return;
-    atomic_store_explicit(&h->log_sleeps, 1, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in ring_wake_writer */
-    bool wanted = replfeed_ready() || (!log_failed() && log_merge_anything(&w.merge)) || (atomic_load_explicit(&h->log_next_file, memory_order_relaxed) && !log_failed());
-    if (!wanted) {
-        struct timespec ts = {us / 1000000, us % 1000000 * 1000};
-        syscall(SYS_futex, &h->log_sleeps, FUTEX_WAIT, 1, &ts, NULL, 0);
-    } else if (w.idle) {
-        usleep(50); /* a record whose LSN is taken but which is not published yet */
-    }
-    atomic_store_explicit(&h->log_sleeps, 0, memory_order_relaxed);
+    doze(0, us);
     w.idle++;
 }
 
@@ -258,6 +270,7 @@ void logwriter_begin(const char *folder, const char *name)
     snprintf(log_file.folder, sizeof log_file.folder, "%s", folder);
     snprintf(log_file.name, sizeof log_file.name, "%s", name);
     w.batch.db = LOG_DB_NONE;
+    turn_set(false, 0, TURN_NS);
     prctl(PR_SET_TIMERSLACK, 1000ul); /* nanoseconds, instead of 50 us: short sleeps are short; refused, they are longer */
     struct log_mark m = logwriter_mark();
     log_merge_init(&w.merge, m.lsn);

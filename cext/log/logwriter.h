@@ -4,7 +4,7 @@
  * in the header (the mark not in use is filled, then the index flips); give the rings' places back; fdatasync by policy; publish
  * durable_lsn; wake the workers whose replies wait (slot.wait_lsn) or whose clients wait for room (slot.log.producer_waits).
  *   always     fdatasync after every write; durable_lsn = synced_lsn. After a slow one the next write waits a little for those whom it
- *              has released
+ *              has released: asleep, until the last of them wakes it (log_wake_lsn)
  *   everysec   a helper thread does it, so writing never waits; durable_lsn follows the write
  *   no         the kernel does it when it likes, and the helper twice a minute (logscan.h says what for)
  *

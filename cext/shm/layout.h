@@ -125,6 +125,7 @@ struct seg_header {
     _Alignas(CACHE_LINE) _Atomic uint64_t durable_lsn; /* what lies at or below is as safe as appendfsync promises; log writer */
     _Atomic uint64_t synced_lsn;                       /* last LSN that is on the disk for sure (WAITAOF); log writer, and persistence process with a base */
     _Atomic uint32_t log_sleeps;                       /* futex word: 1 = the log writer sleeps */
+    _Atomic uint64_t log_wake_lsn;                     /* while it sleeps: nobody needs to wake it before this LSN was given out */
     _Atomic uint32_t log_mark_index;                   /* which of the marks counts */
     struct log_mark log_marks[2];                      /* log writer: fills the other one, then flips the index */
     _Atomic uint64_t log_off_lsn;                      /* last record of a log that is off (LOG_OFF); changed only with all stripes held */

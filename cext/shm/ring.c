@@ -71,7 +71,8 @@ void ring_wake_writer(void)
 {
     struct seg_header *h = seg();
     atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in the log writer's sleep: one of both sees the other */
-    if (!atomic_load_explicit(&h->log_sleeps, memory_order_relaxed)) return;
+    if (!atomic_load_explicit(&h->log_sleeps, memory_order_acquire)) return; /* acquire: pairs with the release in the log writer's sleep */
+    if (atomic_load_explicit(&h->lsn, memory_order_relaxed) < atomic_load_explicit(&h->log_wake_lsn, memory_order_relaxed)) return;
     if (atomic_exchange_explicit(&h->log_sleeps, 0, memory_order_acq_rel)) syscall(SYS_futex, &h->log_sleeps, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 

@@ -93,6 +93,20 @@ static void a_gap_waits_for_its_record(void)
     fixture_close(fd);
 }
 
+static void the_writer_is_woken_when_the_last_has_come(void)
+{
+    int fd = open_with_log();
+    atomic_store(&seg()->log_wake_lsn, 2);
+    atomic_store(&seg()->log_sleeps, 1);
+    commit_from(1, 0, 1, 1);
+    ring_wake_writer();
+    CHECK_EQ(atomic_load(&seg()->log_sleeps), 1);
+    commit_from(2, 0, 1, 2);
+    ring_wake_writer();
+    CHECK_EQ(atomic_load(&seg()->log_sleeps), 0);
+    fixture_close(fd);
+}
+
 static struct log_batch batch_of(int records, uint32_t db, uint32_t frames)
 {
     struct log_merge m;
@@ -501,6 +515,7 @@ int main(void)
     CHECK(mkdtemp(folder) != NULL);
     RUN(records_come_in_order_of_lsn);
     RUN(a_gap_waits_for_its_record);
+    RUN(the_writer_is_woken_when_the_last_has_come);
     RUN(batches_select_wrap_and_end_with_a_mark);
     RUN(torn_ends_are_known_from_damage);
     RUN(what_was_not_forced_may_be_missing_anywhere);
