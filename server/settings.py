@@ -414,6 +414,12 @@ _section(
         "Accepted: values of RESTORE and snapshots are always checked in full, whoever sends them.",
     ),
     Setting(
+        "gather-us",
+        Int(0, 1000),
+        160,
+        "Microseconds a worker with many busy clients may wait for more of them before it serves those that are ready; 0: never.",
+    ),
+    Setting(
         "snapshot-preimage-memory",
         Memory(1 << 20),
         256 << 20,

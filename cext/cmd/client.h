@@ -83,6 +83,7 @@ struct client {
     struct client *next_by_id;              /* hash by id */
     struct client *next_gated, *prev_gated; /* whose first output waits for the disk (net/output.c) */
     bool gated;
+    uint32_t linger_window;       /* the last one in which it was served (net/linger.h) */
 };
 
 static ALWAYS_INLINE bool client_in_multi(const struct client *c) { return c->flags & CLIENT_FLAG_MULTI; }

@@ -11,6 +11,7 @@
 #include "base/ticks.h"
 #include "cmd/dispatch.h"
 #include "keyspace/prefetch.h"
+#include "net/linger.h"
 #include "net/log.h"
 #include "net/output.h"
 #include "net/worker.h"
@@ -251,6 +252,7 @@ static size_t receive(struct client *c, uint8_t *to, size_t room)
 {
     ssize_t n = recv(c->fd, to, room, 0);
     if (n > 0) {
+        linger_count(c);
         c->net_in += (size_t)n;
         c->active_ms = clock_cached_mono_us() / 1000;
         atomic_store_explicit(&c->record->active_ms, (uint64_t)c->active_ms, memory_order_relaxed);

@@ -19,6 +19,7 @@
 #include "net/accept.h"
 #include "net/engine_hooks.h"
 #include "net/input.h"
+#include "net/linger.h"
 #include "net/log.h"
 #include "net/output.h"
 #include "net/replica.h"
@@ -265,6 +266,7 @@ int worker_init(void)
     monitor_deliver = deliver_to_monitors;
     reply_init(&worker_reply);
     input_init();
+    linger_init();
     accept_init();
     return 0;
 }
@@ -359,8 +361,10 @@ int worker_serve(void)
     if (!watch_own()) return -1;
     clock_refresh();
     next_tick_us = clock_cached_mono_us() + tick_us;
-    while (!stop_reason) {
-        int n = epoll_wait(epoll_fd, events, EVENTS, may_sleep_ms());
+    for (int n = 0; !stop_reason;) {
+        int sleep_ms = may_sleep_ms();
+        if (sleep_ms) linger((uint32_t)MAX(n, 0));
+        n = epoll_wait(epoll_fd, events, EVENTS, sleep_ms);
         inbox_awake();
         clock_refresh();
         ks_set_now_ms(clock_cached_ms());

@@ -379,6 +379,7 @@ def _stats(state: ServerState) -> Iterator[Field]:
     yield "transactions_committed", get("txns")
     yield "transactions_undone", get("undone")
     yield "slots_repaired", get("repairs")
+    yield "gather_waits", get("gather_waits")
 
 
 def _replication(state: ServerState) -> Iterator[Field]:
