@@ -12,48 +12,53 @@
 #define WINDOW_US 1000
 #define BUSY_TURNS 20u      /* a millisecond: fewer, and too little would come in the time */
 #define SLACK_NS 1000u      /* the kernel rounds up short sleeps by so much; its usual 50 us are too many here */
-#define TRIAL_WINDOWS 10u   /* busy windows of each trial */
-#define KEPT_WINDOWS 300u   /* for which its outcome counts */
-#define TOLERATED 32        /* lingering may cost one in so many of the turns before it is given up: the rate is not that exact */
+#define PERIOD_US 2048000   /* each begins with a trial, at the same time in every worker: */
+#define TRIAL_US 192000     /* clients that one worker lets wait turn to another, so by themselves they would all look slow */
+#define HALF_US 8000        /* without, with, without ...: what the end of one defers to the other hardly counts */
+#define ENOUGH_US 20000.0   /* of busy windows each way, for a judgement */
+#define TOLERATED 16        /* it may cost one in so many turns: the rates are not more exact than that */
 
 struct linger_window linger_window = {.number = 1};
 
-enum phase { TRIAL_WITHOUT, TRIAL_WITH, KEPT };
+static int64_t begun_us;       /* of the window */
+static uint32_t turns_each_ms; /* in the last window; 0 = it was not busy */
 
-static int64_t begun_us;         /* of the window */
-static uint32_t turns_each_ms;   /* in the last window; 0 = it was not busy */
-static enum phase phase;
-static uint32_t windows;         /* of the phase */
-static uint64_t turns;           /* in them */
-static int64_t us;               /* they took */
-static double rate_without;
-static bool pays;
+enum half { NO_TRIAL, WITHOUT, WITH };
+static struct tried { /* in the newest trial, and half of what was there before */
+    double turns, us;
+} tried[3];
+static bool fresh; /* a trial has not been judged yet */
+static bool pays = true;
 
 void linger_init(void) { prctl(PR_SET_TIMERSLACK, SLACK_NS, 0, 0, 0); }
 
-static void next_phase(enum phase next)
+static enum half half_of(int64_t now)
 {
-    phase = next;
-    windows = 0;
-    turns = 0;
-    us = 0;
+    int64_t at = now % PERIOD_US;
+    return at >= TRIAL_US ? NO_TRIAL : at / HALF_US % 2 ? WITH : WITHOUT;
 }
 
-static void count_busy_window(uint64_t its_turns, int64_t its_us)
+static void judge(void)
 {
-    windows++;
-    turns += its_turns;
-    us += its_us;
-    double rate = (double)turns / (double)us;
-    if (phase == TRIAL_WITHOUT && windows >= TRIAL_WINDOWS) {
-        rate_without = rate;
-        next_phase(TRIAL_WITH);
-    } else if (phase == TRIAL_WITH && windows >= TRIAL_WINDOWS) {
-        pays = rate >= rate_without - rate_without / TOLERATED;
-        next_phase(KEPT);
-    } else if (phase == KEPT && windows >= KEPT_WINDOWS) {
-        next_phase(TRIAL_WITHOUT);
+    struct tried *with = &tried[WITH], *without = &tried[WITHOUT];
+    fresh = false;
+    if (with->us < ENOUGH_US || without->us < ENOUGH_US) return;
+    pays = with->turns * without->us * TOLERATED >= without->turns * with->us * (TOLERATED - 1);
+    with->turns /= 2, with->us /= 2;
+    without->turns /= 2, without->us /= 2;
+}
+
+static void count_busy_window(uint32_t turns, int64_t now)
+{
+    enum half began = half_of(begun_us), ended = half_of(now);
+    if (began != ended || now - begun_us >= HALF_US) return; /* some of both */
+    if (began == NO_TRIAL) {
+        if (fresh) judge();
+        return;
     }
+    tried[began].turns += turns;
+    tried[began].us += (double)(now - begun_us);
+    fresh = true;
 }
 
 static void end_window(int64_t now)
@@ -62,7 +67,7 @@ static void end_window(int64_t now)
     uint64_t rate = (uint64_t)linger_window.turns * 1000 / (uint64_t)took;
     bool busy = linger_window.clients >= LINGER_BUSY_CLIENTS && rate >= BUSY_TURNS;
     turns_each_ms = busy ? (uint32_t)rate : 0;
-    if (busy) count_busy_window(linger_window.turns, took);
+    if (busy) count_busy_window(linger_window.turns, now);
     begun_us = now;
     linger_window = (struct linger_window){.number = linger_window.number + 1};
 }
@@ -72,7 +77,8 @@ void linger(uint32_t events)
     int64_t now = clock_cached_mono_us(), most = setting(SET_gather_us);
     if (now - begun_us >= WINDOW_US) end_window(now);
     if (!turns_each_ms || events >= LINGER_CLIENTS || !most || group_commit_on()) return;
-    if (phase == TRIAL_WITHOUT || (phase == KEPT && !pays)) return;
+    enum half half = half_of(now);
+    if (half == WITHOUT || (half == NO_TRIAL && !pays)) return;
     int64_t wait_us = MIN(LINGER_CLIENTS * 1000 / turns_each_ms, most);
     struct timespec t = {0, wait_us * 1000};
     stat_add(STAT_LINGERED, 1);

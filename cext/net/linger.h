@@ -8,8 +8,8 @@
  * When: only where the loop would sleep anyhow; only when at least LINGER_BUSY_CLIENTS different clients were served in the last window (a
  * millisecond) at a rate that makes the wait worth it; not when the last wake-up brought enough; not with appendfsync always, where
  * replies wait for the disk. Few clients never wait for others. Clients that send their next request only when they have the answer to
- * the last, and from far away, would get fewer answers: so it is tried against doing without every now and then, and given up where
- * it makes the clients slower.
+ * the last, and from far away, may get fewer answers: so it is tried against doing without every two seconds, and given up for so long
+ * where it costs more than a few turns.
  *
  * Private to the process; nothing shared but the counter. Death: nothing to mend.
  */
