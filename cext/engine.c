@@ -15,6 +15,7 @@
 #include "cmd/afterwards.h"
 #include "ds/htable.h"
 #include "keyspace/interest.h"
+#include "keyspace/lazy.h"
 #include "net/accept.h"
 #include "net/engine_hooks.h"
 #include "net/log.h"
@@ -299,6 +300,14 @@ void engine_command_stats(uint32_t command, struct engine_command_stats *out)
 {
     struct view_command sum = view_command_stats(command);
     *out = (struct engine_command_stats){sum.calls, sum.usec, sum.rejected, sum.failed};
+}
+
+void engine_waiting(struct engine_waiting *out)
+{
+    *out = (struct engine_waiting){.lazy_objects = lazy_pending(),
+                                   .blocking_keys = interest_count(INTEREST_BLOCKED, UINT64_MAX),
+                                   .blocking_keys_nokey = interest_count(INTEREST_BLOCKED, BLOCK_GONE)};
+    for (uint32_t i = 0; i < SLOT_MAX; i++) out->timeouts += atomic_load_explicit(&slot_at(i)->timeouts, memory_order_relaxed);
 }
 
 void engine_memory(struct engine_memory *out)

@@ -118,6 +118,13 @@ struct engine_memory {
     uint64_t segment;    /* committed in all, fixed parts included */
 };
 void engine_memory(struct engine_memory *out);
+struct engine_waiting {
+    uint64_t lazy_objects;         /* values and keys to be freed in the background */
+    uint64_t timeouts;             /* clients that wait for a limited time */
+    uint64_t blocking_keys;        /* keys for which clients wait */
+    uint64_t blocking_keys_nokey;  /* those whose going away wakes them too */
+};
+void engine_waiting(struct engine_waiting *out);
 /* Notes what is used now; the most of all workers so far (`reset`: begins anew). */
 int64_t engine_memory_peak(int reset);
 uint64_t engine_db_size(uint32_t db);

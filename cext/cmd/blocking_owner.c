@@ -50,6 +50,8 @@ static void heap_down(uint32_t i)
     heap_set(i, b);
 }
 
+static void tell_count(void) { atomic_store_explicit(&my_slot->timeouts, heap_count, memory_order_relaxed); }
+
 static bool heap_add(struct blocked *b)
 {
     if (heap_count == heap_room) {
@@ -59,6 +61,7 @@ static bool heap_add(struct blocked *b)
         heap_room = (heap_room + 64) * 2;
     }
     heap_set(heap_count++, b);
+    tell_count();
     heap_up(b->heap_at);
     return true;
 }
@@ -67,6 +70,7 @@ static void heap_remove(struct blocked *b)
 {
     if (b->deadline_ms == INT64_MAX) return;
     struct blocked *last = heap[--heap_count];
+    tell_count();
     if (last == b) return;
     heap_set(b->heap_at, last);
     heap_up(last->heap_at);
@@ -309,6 +313,7 @@ bool blocking_unblock(struct client_record *r, uint64_t client_id, bool error)
 void blocking_sweep(void)
 {
     struct txn *t = &my_txn;
+    tell_count();
     while (my_slot->waiters) { /* one a transaction: its few undo records always fit, so it cannot fail */
         shm_off off = my_slot->waiters;
         uint64_t map[STRIPE_COUNT / 64];

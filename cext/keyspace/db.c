@@ -54,7 +54,7 @@ uint64_t ks_flush_db(struct txn *t, uint32_t db)
 {
     uint64_t n = ks_db_size(db);
     if (!db_table(db)) return 0;
-    lazy_push(t, LAZY_DB_TABLE, keyspace()->tables[db]);
+    lazy_push(t, LAZY_DB_TABLE, keyspace()->tables[db], n);
     TXN_SET(t, keyspace()->tables[db], 0);
     return n;
 }

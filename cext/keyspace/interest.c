@@ -216,3 +216,22 @@ uint64_t interest_sweep(uint32_t slot)
     }
     return swept;
 }
+
+static bool any_such(shm_off reg, enum interest_kind kind, uint64_t wants)
+{
+    for (; reg; reg = reg_at(reg)->next)
+        if (reg_at(reg)->kind == kind && reg_at(reg)->wants & wants) return true;
+    return false;
+}
+
+uint64_t interest_count(enum interest_kind kind, uint64_t wants)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < STRIPE_COUNT; i++) {
+        if (!*(volatile shm_off *)&stripe_lock_at(i)->interest) continue;
+        txn_lock_stripe(&my_txn, i);
+        for (shm_off off = stripe_lock_at(i)->interest; off; off = key_at(off)->next) n += any_such(key_at(off)->first, kind, wants);
+        txn_unlock(&my_txn);
+    }
+    return n;
+}

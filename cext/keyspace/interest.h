@@ -95,5 +95,7 @@ void interest_replace_db(struct txn *t, uint32_t db, uint32_t source);
 /* ---- upkeep: takes stripes itself, one after the other; nothing may be held ---- */
 /* Removes what clients of a slot's dead process left. Returns how many registrations. */
 uint64_t interest_sweep(uint32_t slot);
+/* Keys, in all databases, with a registration of that kind that wants any of `wants`. */
+uint64_t interest_count(enum interest_kind kind, uint64_t wants);
 
 #endif

@@ -26,6 +26,7 @@ struct lazy_item {             /* a value to be freed in the background (keyspac
     shm_off root;
     uint32_t kind;
     uint32_t cursor;           /* LAZY_DB_TABLE: stripe being emptied */
+    uint64_t objects;          /* what lazyfreed_objects counts it as: one value, or the keys of a database */
 };
 
 struct db_table {
@@ -138,6 +139,9 @@ extern bool ks_no_touch;
 uint32_t ks_expire_cycle(uint32_t share, uint32_t shares, uint32_t budget_us);
 /* Keys that reads found expired are noted; the loop calls this after the command, holding nothing. */
 void ks_expire_noted(void);
+
+/* Shrinking may carry items that an expiry walk has not seen into a chain that it has passed: the stripe is walked again. */
+#define DUE_AT_ONCE 1u
 
 /* Milliseconds -> the unit of bucket.due, rounded down, never 0. */
 static ALWAYS_INLINE uint32_t expire_unit(int64_t ms)

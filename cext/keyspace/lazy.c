@@ -10,7 +10,7 @@
 
 const struct objtype *objtypes[8];
 
-void lazy_push(struct txn *t, uint32_t kind, shm_off root)
+void lazy_push(struct txn *t, uint32_t kind, shm_off root, uint64_t objects)
 {
     shm_off off;
     if (kind == LAZY_DB_TABLE) {
@@ -19,8 +19,9 @@ void lazy_push(struct txn *t, uint32_t kind, shm_off root)
     } else {
         off = txn_alloc(t, sizeof(struct lazy_item));
     }
-    *(struct lazy_item *)shm_ptr(off) = (struct lazy_item){my_slot->lazy_head, root, kind, 0};
+    *(struct lazy_item *)shm_ptr(off) = (struct lazy_item){my_slot->lazy_head, root, kind, 0, objects};
     TXN_SET(t, my_slot->lazy_head, off);
+    TXN_SET(t, my_slot->lazy_objects, my_slot->lazy_objects + objects);
 }
 
 void value_free(struct txn *t, enum obj_type type, enum encoding enc, shm_off root)
@@ -30,7 +31,7 @@ void value_free(struct txn *t, enum obj_type type, enum encoding enc, shm_off ro
     uint64_t all = UINT64_MAX;
     /* Without memory for a place in the queue it is freed at once: deleting must work when memory is full. */
     if (ops->free_effort(enc, root) > LAZY_EFFORT && txn_has_room(sizeof(struct lazy_item)))
-        lazy_push(t, (uint32_t)type << 4 | enc, root);
+        lazy_push(t, (uint32_t)type << 4 | enc, root, 1);
     else
         ops->free_some(t, enc, root, &all);
 }
@@ -78,8 +79,9 @@ bool lazy_step(uint64_t items)
             shm_off *link = &my_slot->lazy_head;
             while (*link != off) link = &((struct lazy_item *)shm_ptr(*link))->next;
             TXN_SET(t, *link, l->next);
+            TXN_SET(t, my_slot->lazy_objects, my_slot->lazy_objects - l->objects);
+            stat_add(STAT_LAZYFREED, l->objects);
             if (l->kind != LAZY_DB_TABLE) txn_free(t, off, sizeof *l); /* else it was a part of the table */
-            stat_add(STAT_LAZYFREED, 1);
         }
         txn_commit(t);
     } else {
@@ -91,9 +93,9 @@ bool lazy_step(uint64_t items)
     return ok && my_slot->lazy_head != 0;
 }
 
-uint64_t lazy_pending(uint32_t slot_index)
+uint64_t lazy_pending(void)
 {
     uint64_t n = 0;
-    for (shm_off off = slot_at(slot_index)->lazy_head; off && n < 100000; off = ((struct lazy_item *)shm_ptr(off))->next) n++;
+    for (uint32_t i = 0; i < SLOT_MAX; i++) n += *(volatile uint64_t *)&slot_at(i)->lazy_objects;
     return n;
 }

@@ -11,11 +11,12 @@
 #define LAZY_DB_TABLE 15u /* kind of a whole detached database (struct db_table); other kinds are type << 4 | encoding */
 #define LAZY_EFFORT 64u   /* values of more items than this are freed in the background */
 
-void lazy_push(struct txn *t, uint32_t kind, shm_off root);
+/* `objects`: what it counts as. */
+void lazy_push(struct txn *t, uint32_t kind, shm_off root, uint64_t objects);
 /* Frees up to `items` items in one transaction; false when the queue is empty. Caller holds nothing. */
 bool lazy_step(uint64_t items);
-/* Values waiting in all queues of this process (lazyfree_pending_objects). */
-uint64_t lazy_pending(uint32_t slot_index);
+/* Values and keys waiting in the queues of all processes (lazyfree_pending_objects). */
+uint64_t lazy_pending(void);
 /* Frees a value now, or queues it when it is large. */
 void value_free(struct txn *t, enum obj_type type, enum encoding enc, shm_off root);
 

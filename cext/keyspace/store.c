@@ -342,7 +342,9 @@ static void entry_drop(struct txn *t, struct stripe *s, const struct key *k, str
     const struct entry *e = shm_ptr(at.item);
     expiry_count(t, s, entry_expire(e), -1);
     uint64_t size = entry_size(e);
+    uint32_t buckets = s->keys.buckets;
     ht_remove(t, &s->keys, &ks_ops, k->hash, at);
+    if (unlikely(s->keys.buckets < buckets && s->expire_cursor)) TXN_SET(t, s->due_next, DUE_AT_ONCE); /* see there */
     txn_free(t, at.item, size);
 }
 

@@ -59,6 +59,7 @@ struct slot {
     _Atomic uint32_t ready;              /* 1 = repaired and serving */
     _Atomic uint32_t clients;            /* connections it serves or is being handed */
     _Atomic uint64_t client_memory;      /* bytes that its connections hold (net/crowd.h) */
+    _Atomic uint64_t timeouts;           /* its waiting clients that stop waiting at some time (cmd/blocking_owner.c) */
     _Atomic uint64_t loop_epoch;         /* bumped once per event loop round: nothing private outlives a round */
 
     /* transaction (shm/txn.c) */
@@ -69,6 +70,7 @@ struct slot {
     shm_off undo_chunks;     /* chunks beyond the first, linked through their first 8 bytes */
     shm_off free_head;       /* newest FREE record not yet carried out; they link backwards */
     shm_off lazy_head;       /* values this process still has to free (keyspace/lazy.h); changed in its transactions */
+    uint64_t lazy_objects;   /* that lazy_head still leads to; changed with it */
     shm_off waiters;         /* commands of its clients that wait (cmd/waiter.h); changed in its transactions */
     uint64_t log_staged_end; /* ring position up to which COMMITTED covers */
     _Atomic uint64_t wait_lsn; /* replies wait until this LSN is durable: the log writer sets it to 0 and wakes us; 0 = none */

@@ -162,7 +162,7 @@ static void detach_nodes(struct txn *t, struct list *l, enum list_end where, shm
     txn_touch(t, &r->count, 16);
     r->count -= count;
     r->nodes -= nodes;
-    lazy_push(t, (uint32_t)OBJ_LIST << 4 | ENC_QUICKLIST, off);
+    lazy_push(t, (uint32_t)OBJ_LIST << 4 | ENC_QUICKLIST, off, 1);
 }
 
 /* Takes as many whole nodes away as n covers, all but the list's last; returns what is left of n. */

@@ -129,7 +129,7 @@ def _server(state: ServerState) -> Iterator[Field]:
 
 
 def _clients(state: ServerState) -> Iterator[Field]:
-    clients = engine.clients()
+    clients, waiting = engine.clients(), engine.waiting()
     yield "connected_clients", engine.client_count()
     yield "cluster_connections", 0
     yield "maxclients", state.config["maxclients"]
@@ -139,10 +139,10 @@ def _clients(state: ServerState) -> Iterator[Field]:
     yield "tracking_clients", sum(1 for c in clients if c.flags & FLAG_TRACKING)
     yield "pubsub_clients", sum(1 for c in clients if c.flags & FLAG_PUBSUB)
     yield "watching_clients", sum(1 for c in clients if c.watches)
-    yield "clients_in_timeout_table", 0
+    yield "clients_in_timeout_table", waiting.timeouts
     yield "total_watched_keys", sum(c.watches for c in clients)
-    yield "total_blocking_keys", 0
-    yield "total_blocking_keys_on_nokey", 0
+    yield "total_blocking_keys", waiting.blocking_keys
+    yield "total_blocking_keys_on_nokey", waiting.blocking_keys_nokey
     for s in engine.slots():
         if s.kind == engine.KIND_WORKER:
             yield f"worker{s.index}", f"pid={s.pid},clients={s.clients},births={s.births}"
@@ -210,7 +210,7 @@ def _memory(state: ServerState) -> Iterator[Field]:
     yield "mem_aof_buffer", 0
     yield "mem_allocator", "shoal"
     yield "active_defrag_running", 0
-    yield "lazyfree_pending_objects", 0
+    yield "lazyfree_pending_objects", engine.waiting().lazy_objects
     yield "lazyfreed_objects", engine.stats().get("lazyfreed_objects", 0)
     yield "segment_committed", segment
     yield "segment_arena_committed", m.committed
@@ -333,9 +333,9 @@ def _stats(state: ServerState) -> Iterator[Field]:
     yield "sync_partial_ok", get("sync_partial_ok")
     yield "sync_partial_err", get("sync_partial_err")
     yield "expired_keys", get("expired_keys")
-    yield "expired_stale_perc", "0.00"
-    yield "expired_time_cap_reached_count", 0
-    yield "expire_cycle_cpu_milliseconds", 0
+    yield "expired_stale_perc", f"{get('expire_stale') / 1e6 / state.config['workers']:.2f}"
+    yield "expired_time_cap_reached_count", get("expired_time_cap_reached_count")
+    yield "expire_cycle_cpu_milliseconds", get("expire_us") // 1000
     yield "evicted_keys", get("evicted_keys")
     yield "evicted_clients", get("evicted_clients")
     yield "total_eviction_exceeded_time", 0

@@ -124,6 +124,7 @@ from shoal.engine.statistics import (
     CommandStats,
     Memory,
     Slow,
+    Waiting,
     command_stats,
     command_times,
     command_times_reset,
@@ -141,6 +142,7 @@ from shoal.engine.statistics import (
     stats,
     stats_reset,
     time_bucket_ends,
+    waiting,
 )
 from shoal.engine.worker import (
     add_listener,

@@ -92,6 +92,22 @@ class Memory:
     segment: int
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits in the whole server: values to be freed, clients with a limit of time, keys that clients wait for."""
+
+    lazy_objects: int
+    timeouts: int
+    blocking_keys: int
+    blocking_keys_nokey: int
+
+
+def waiting() -> Waiting:
+    row = ffi.new("struct engine_waiting *")
+    lib.engine_waiting(row)
+    return Waiting(int(row.lazy_objects), int(row.timeouts), int(row.blocking_keys), int(row.blocking_keys_nokey))
+
+
 def memory() -> Memory:
     row = ffi.new("struct engine_memory *")
     lib.engine_memory(row)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from pathlib import Path
 
 import pytest
 import redis
 
-from tests.conftest import ShoalServer
+from tests.conftest import ShoalServer, wait_until
 
 SECTIONS = ["server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "errorstats", "cluster", "keyspace"]
 NOT_DEFAULT = ["commandstats", "latencystats"]
@@ -209,3 +210,69 @@ def test_debug_protocol(shoal: ShoalServer, kind: str, resp2: bytes, resp3: byte
 def test_commands_that_are_not_built_say_so(client: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="unknown command"):
         client.execute_command("NOSUCH", "a")
+
+
+def section(client: redis.Redis, name: str) -> dict[str, str]:
+    return dict(line.split(":", 1) for line in info_text(client, name).splitlines() if ":" in line)
+
+
+def test_info_counts_what_clients_wait_for(shoal: ShoalServer) -> None:
+    admin = shoal.client()
+    admin.xadd("stream", {"f": "v"})
+    admin.xgroup_create("stream", "group", "$")
+    names = ("total_blocking_keys", "total_blocking_keys_on_nokey", "clients_in_timeout_table", "blocked_clients")
+
+    def told() -> list[int]:
+        fields = section(admin, "clients")
+        return [int(fields[n]) for n in names]
+
+    assert told() == [0, 0, 0, 0]
+    waiting = [socket.create_connection(("127.0.0.1", shoal.port)) for _ in range(3)]
+    waiting[0].sendall(b"BLPOP a b 0\r\n")
+    waiting[1].sendall(b"BLPOP b 100\r\n")
+    waiting[2].sendall(b"XREADGROUP GROUP group c BLOCK 100000 STREAMS stream >\r\n")
+    wait_until(lambda: told() == [3, 1, 2, 3])
+    admin.rpush("b", "x", "y")
+    admin.delete("stream")
+    wait_until(lambda: told() == [0, 0, 0, 0])
+    for s in waiting:
+        s.close()
+
+
+def test_info_counts_what_waits_to_be_freed(shoal: ShoalServer) -> None:
+    admin = shoal.client()
+    admin.config_resetstat()
+    with admin.pipeline(transaction=False) as p:
+        for i in range(3000):
+            p.set(f"key:{i}", "v")
+        p.sadd("set", *(f"member:{i}" for i in range(5000)))
+        p.execute()
+    with admin.pipeline() as p:  # INFO runs behind the transaction, before anything is freed
+        p.unlink("set")
+        p.flushall()
+        p.info("memory")
+        told = p.execute()[-1]
+    assert told["lazyfree_pending_objects"] == 3001
+    wait_until(lambda: section(admin, "memory")["lazyfree_pending_objects"] == "0")
+    assert section(admin, "memory")["lazyfreed_objects"] == "3001"
+
+
+def test_info_tells_of_active_expiry(shoal: ShoalServer) -> None:
+    admin = shoal.client()
+    admin.config_resetstat()
+    admin.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "0")
+    with admin.pipeline(transaction=False) as p:
+        for i in range(30000):
+            p.set(f"key:{i}", "v", px=1 if i % 3 else 10_000_000)
+        p.execute()
+    before = section(admin, "stats")
+    assert before["expired_time_cap_reached_count"] == "0"
+    admin.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", "1")
+    wait_until(lambda: section(admin, "stats")["expired_keys"] == "20000", 30)
+    assert admin.dbsize() == 10000  # none is left behind where the table shrinks while it is walked
+    stats = section(admin, "stats")
+    assert int(stats["expired_time_cap_reached_count"]) > 0
+    assert 0 < float(stats["expired_stale_perc"]) <= 100
+    assert int(stats["expire_cycle_cpu_milliseconds"]) > int(before["expire_cycle_cpu_milliseconds"])
+    admin.config_resetstat()
+    assert section(admin, "stats")["expired_time_cap_reached_count"] == "0"
