@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any
 import orjson
 import posix_ipc
 
-from shoal import engine, log
+from shoal import engine, log, process
 from shoal.errors import StartError
 from shoal.kinds import format_memory
 
@@ -242,6 +243,46 @@ def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: b
         return Segment(record, name, fd, True)
     os.close(fd)
     return None
+
+
+_TRIAL_SECONDS = 60
+"""A list that leads back into itself would never end."""
+
+
+def repair(workers: int) -> int:
+    """Of memory that was taken over: the slots that dead processes left, and the map of the arena. Returns how many were in the middle of
+    something. Raises EngineError with what is wrong.
+
+    Whoever follows a damaged offset dies of it. So a process of its own goes first and does all of it; every step may be repeated.
+    """
+    receive, send = os.pipe()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        process.die_with_parent(parent)
+        signal.alarm(_TRIAL_SECONDS)
+        os.write(send, _try_repair(workers).encode()[:1000])
+        os._exit(0)
+    os.close(send)
+    with open(receive, "rb") as answer:
+        said = answer.read().decode(errors="replace")
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if not said.isdigit():
+        raise engine.EngineError(said or f"whoever looks at it dies by {signal.Signals(-code).name if code < 0 else 'itself'}")
+    engine.instance_begin(secrets.token_hex(20), workers)
+    return int(said)
+
+
+def _try_repair(workers: int) -> str:
+    """A number, or what is wrong."""
+    try:
+        repaired = engine.instance_begin(secrets.token_hex(20), workers)
+        engine.check(keys=False)
+        for db in range(engine.word("databases")):
+            engine.db_size(db)
+    except engine.EngineError as e:
+        return str(e)
+    return str(repaired)
 
 
 def _create(record: Record, parameters: Parameters) -> Segment:

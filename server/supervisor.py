@@ -126,14 +126,15 @@ class Supervisor:
         values, workers = self.config.values, self.children.workers
         parameters = segment.Parameters(values["databases"], workers, max(values["maxclients"], CLIENTS_MIN))
         found = segment.open_segment(record, parameters, values["keep-memory"], held)
-        repaired = engine.instance_begin(secrets.token_hex(20), workers)
+        repaired = 0
         if found.kept:
             try:
-                engine.check(keys=False)
+                repaired = segment.repair(workers)
             except engine.EngineError as e:
                 log.warning(f"The memory that the last instance left is damaged ({e}); it is dropped, and the files are loaded")
                 found = segment.begin_anew(found, parameters)
-                engine.instance_begin(secrets.token_hex(20), workers)
+        if not found.kept:
+            engine.instance_begin(secrets.token_hex(20), workers)
         engine.set_word("kept_memory", int(found.kept))
         if found.kept:
             keys = sum(engine.db_size(db) for db in range(values["databases"]))

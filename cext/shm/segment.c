@@ -191,6 +191,20 @@ int segment_create(int fd, const struct segment_params *p, char *err, size_t err
     return 0;
 }
 
+/* Do the header's places follow from its sizes? What they lead to is not looked at. */
+static bool places_are_right(const struct seg_header *h)
+{
+    struct segment_params p = {.arena_bytes = h->arena_size, .databases = h->databases, .workers = h->workers, .clients_max = h->clients_max};
+    if (!h->arena_size || h->arena_size % GROW_CHUNK || h->arena_size > h->size || h->clients_max > h->size / sizeof(struct client_record)) return false;
+    struct plan l = plan_for(&p);
+    uint64_t committed = atomic_load_explicit(&h->arena_committed, memory_order_relaxed);
+    return h->stripes_off == l.stripes && h->slots_off == l.slots && h->slot_areas_off == l.areas && h->clients_off == l.clients &&
+           h->blobs_off == l.blobs && h->repl_off == l.repl && h->repl_ring_off == l.repl_ring && h->pages_off == l.pages && h->cow_off == l.cow && h->preimg_off == l.preimg && h->arena_off == l.arena &&
+           h->slot_area_size == l.area_size && h->preimg_size == l.preimg_size && h->size == l.end &&
+           h->pages_total == h->arena_size / PAGE_SIZE_ARENA && committed <= h->arena_size && h->pages_used * PAGE_SIZE_ARENA <= committed &&
+           h->keyspace >= h->arena_off && h->keyspace < h->arena_off + committed;
+}
+
 int segment_map(int fd, char *err, size_t errlen)
 {
     struct stat st;
@@ -206,6 +220,7 @@ int segment_map(int fd, char *err, size_t errlen)
                       : head.fingerprint != layout_fingerprint()     ? "it has another layout (made by another version)"
                       : memcmp(head.boot_id, boot, sizeof boot) != 0 ? "it was made before the machine was last started"
                       : head.size != (uint64_t)st.st_size            ? "its size is wrong"
+                      : !places_are_right(&head)                     ? "its header is damaged"
                                                                      : NULL;
     if (why) {
         snprintf(err, errlen, "%s", why);

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,11 +89,63 @@ def test_memory_that_does_not_fit_is_dropped_and_the_files_are_loaded(start_serv
     assert not place.exists() and segment(again).exists()
 
 
+def _damage_pages(place: Path, seed: int) -> None:
+    """Random words all over the header's lists, the slots and the keyspace's tables: what a start must follow."""
+    chosen = random.Random(seed)
+    with open(place, "r+b") as f:
+        header = f.read(1 << 16)
+        slots = _offsets(header)[1]
+        for _ in range(40):
+            f.seek(slots + chosen.randrange(0, 64 << 10) // 8 * 8)
+            f.write(chosen.randbytes(8))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_start_does_not_die_of_what_it_takes_over(start_server: StartServer, seed: int) -> None:
+    """Slots full of nonsense (undo records, lists of blocks): repaired or refused, but the server starts with what it has."""
+    server = start_server("--save", "")
+    client = server.client()
+    client.set("a", "in the file")
+    client.save()
+    place = killed(server)
+    _damage_pages(place, seed)
+    found = subprocess.run([sys.executable, "-m", "shoal.cli", "check", place.name], capture_output=True, text=True, timeout=100)
+    assert found.stdout.startswith(f"{place.name}: ") and found.returncode in (0, 1)
+    again = start_server("--save", "", folder=server.folder)
+    assert "is damaged" in again.log() or "Took over the memory" in again.log()
+    if "is damaged" in again.log():
+        assert again.client().get("a") == "in the file"
+
+
+@pytest.mark.parametrize("which", [0, 1, 4, 7, 10])
+def test_a_damaged_header_is_refused(start_server: StartServer, which: int) -> None:
+    """Each of the places that it names."""
+    server = start_server("--save", "")
+    client = server.client()
+    client.set("a", "in the file")
+    client.save()
+    place = killed(server)
+    with open(place, "r+b") as f:
+        header = f.read(1 << 16)
+        at = header.index(_offsets(header)[which].to_bytes(8, "little"))
+        f.seek(at + 3)
+        f.write(bytes([header[at + 3] ^ 0x41]))
+    again = start_server("--save", "", folder=server.folder)
+    assert "its header is damaged" in again.log()
+    assert again.client().get("a") == "in the file"
+    assert not place.exists()
+
+
 def _first_page(header: bytes) -> int:
-    """Where the map of pages begins: among the header's offsets, the eighth of eleven, after the times (shm/layout.h)."""
+    """Where the map of pages begins: among the header's offsets, the eighth after the times (shm/layout.h)."""
+    return _offsets(header)[7]
+
+
+def _offsets(header: bytes) -> list[int]:
+    """Of the parts: stripes, slots, areas, clients, blobs, replicas and their ring, pages, cow, pre-images, arena."""
     words = [int.from_bytes(header[i : i + 8], "little") for i in range(0, 512, 8)]
     for i in range(len(words) - 11):
         run = words[i : i + 11]
         if run == sorted(run) and run[0] >= 4096 and all(x % 4096 == 0 for x in run) and len(set(run)) == 11:
-            return run[7]
+            return run
     raise AssertionError("the header has no offsets")
