@@ -88,12 +88,12 @@ bool arg_db(struct cmd *c, uint32_t i, uint32_t *db);                           
 bool db_exists(struct cmd *c, int32_t number);                                           /* ERR DB index is out of range */
 
 /* The one parser of options (style.md): a row per option, in any order; a repeated one counts last, as in Redis.
- *   { "EX", OPT_I64, &ex, ... } takes a value; { "NX", OPT_FLAG, &flags, FLAG_NX } sets bits. */
-enum opt_kind { OPT_FLAG, OPT_I64, OPT_SLICE, OPT_DOUBLE, OPT_I64_PAIR };
+ *   { "EX", OPT_I64, &ex, ... } takes a value (OPT_COUNT: a positive one, else ERR syntax error); { "NX", OPT_FLAG, &flags, FLAG_NX } sets bits. */
+enum opt_kind { OPT_FLAG, OPT_I64, OPT_COUNT, OPT_SLICE, OPT_DOUBLE, OPT_I64_PAIR };
 struct opt {
     const char *word;
     enum opt_kind kind;
-    void *value;        /* uint32_t* or NULL (OPT_FLAG: |= bit), int64_t*, struct slice*, double*; OPT_I64_PAIR: int64_t[2] */
+    void *value;        /* uint32_t* or NULL (OPT_FLAG: |= bit), int64_t* (OPT_I64, OPT_COUNT), struct slice*, double*; OPT_I64_PAIR: int64_t[2] */
     uint32_t bit;       /* set in *seen when the option is there */
     uint32_t excludes;  /* bits of options before it that must not be there: ERR syntax error */
 };

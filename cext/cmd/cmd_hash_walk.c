@@ -94,7 +94,7 @@ void cmd_hscan(struct cmd *c)
     uint64_t cursor;
     const struct opt rows[] = {
         {"MATCH", OPT_SLICE, &pattern, SCAN_MATCH, 0},
-        {"COUNT", OPT_I64, &count, SCAN_COUNT, 0},
+        {"COUNT", OPT_COUNT, &count, SCAN_COUNT, 0},
     };
     if (!arg_cursor(c, 2, &cursor) || !hash_for_read(c, &k, &e, &h)) return;
     if (!e) {
@@ -104,10 +104,6 @@ void cmd_hscan(struct cmd *c)
         return;
     }
     if (!parse_options(c, 3, rows, ARRAY_LEN(rows), NULL)) return;
-    if (count < 1) {
-        reply_error(c->out, ERR_SYNTAX);
-        return;
-    }
     struct bag b = {.pattern = pattern.n == 1 && pattern.p[0] == '*' ? (struct slice){0} : pattern};
     uint64_t steps = (uint64_t)MIN(count, INT64_MAX / 10) * 10;
     do cursor = hash_scan(&h, cursor, bag_add, &b);

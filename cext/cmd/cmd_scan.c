@@ -92,14 +92,10 @@ void cmd_scan(struct cmd *c)
     uint32_t seen = 0;
     const struct opt rows[] = {
         {"MATCH", OPT_SLICE, &pattern, SCAN_MATCH, 0},
-        {"COUNT", OPT_I64, &count, SCAN_COUNT, 0},
+        {"COUNT", OPT_COUNT, &count, SCAN_COUNT, 0},
         {"TYPE", OPT_SLICE, &type, SCAN_TYPE, 0},
     };
     if (!arg_cursor(c, 1, &cursor) || !parse_options(c, 2, rows, ARRAY_LEN(rows), &seen)) return;
-    if (count < 1) {
-        reply_error(c->out, ERR_SYNTAX);
-        return;
-    }
     struct walk w = {.out = c->out, .pattern = pattern, .every = matches_all(pattern)};
     if (seen & SCAN_TYPE) w.type = type_of(type);
     reply_array(c->out, 2);

@@ -11,6 +11,12 @@ static uint32_t values_of(enum opt_kind kind)
     return kind == OPT_FLAG ? 0 : kind == OPT_I64_PAIR ? 2 : 1;
 }
 
+static bool syntax_error(struct cmd *c)
+{
+    reply_error(c->out, ERR_SYNTAX);
+    return false;
+}
+
 static bool parse_value(struct cmd *c, uint32_t i, const struct opt *o)
 {
     switch (o->kind) {
@@ -19,15 +25,10 @@ static bool parse_value(struct cmd *c, uint32_t i, const struct opt *o)
         return true;
     case OPT_SLICE: *(struct slice *)o->value = c->argv[i]; return true;
     case OPT_I64: return arg_i64(c, i, o->value);
+    case OPT_COUNT: return arg_i64(c, i, o->value) && (*(int64_t *)o->value > 0 || syntax_error(c));
     case OPT_DOUBLE: return arg_double(c, i, o->value, NULL);
     case OPT_I64_PAIR: return arg_i64(c, i, o->value) && arg_i64(c, i + 1, (int64_t *)o->value + 1);
     }
-    return false;
-}
-
-static bool syntax_error(struct cmd *c)
-{
-    reply_error(c->out, ERR_SYNTAX);
     return false;
 }
 

@@ -214,7 +214,7 @@ static bool read_sum(struct loader *l)
     if (!rdb_get_raw(&l->in, 8, &s)) return false;
     uint64_t want = le_load64(s.p);
     if (l->sums && want && want != crc) {
-        l->why = "wrong checksum: the file is damaged";
+        l->why = "RDB CRC error: wrong checksum, the file is damaged";
         return false;
     }
     return true;

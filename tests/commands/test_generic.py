@@ -335,6 +335,7 @@ def test_scan_errors(script):
         SCAN x -> ! ERR invalid cursor
         SCAN 18446744073709551616 -> ! ERR invalid cursor
         SCAN 0 COUNT 0 -> ! ERR syntax error
+        SCAN 0 COUNT 0 COUNT 5 -> ! ERR syntax error
         SCAN 0 COUNT x -> ! {NOT_INT}
         SCAN 0 COUNT -> ! ERR syntax error
         SCAN 0 FOO 1 -> ! ERR syntax error

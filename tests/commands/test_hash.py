@@ -121,6 +121,7 @@ def test_scan_errors(script: Script) -> None:
         HSCAN none x -> ! ERR invalid cursor
         HSET h a 1 -> 1
         HSCAN h 0 COUNT 0 -> ! ERR syntax error
+        HSCAN h 0 COUNT 0 COUNT 5 -> ! ERR syntax error
         HSCAN h 0 COUNT x -> ! ERR value is not an integer or out of range
         HSCAN h 0 FOO -> ! ERR syntax error
     """)
