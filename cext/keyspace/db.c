@@ -114,13 +114,17 @@ uint64_t ks_table_bytes(void)
 struct scan_arg {
     void (*fn)(const struct entry *, void *);
     void *arg;
+    uint32_t db;
 };
 
 static void scan_one(shm_off item, void *arg)
 {
     const struct scan_arg *a = arg;
     const struct entry *e = shm_ptr(item);
-    if (!entry_expired(e)) a->fn(e, a->arg);
+    if (likely(!entry_expired(e)))
+        a->fn(e, a->arg);
+    else
+        ks_note_expired_entry(e, a->db);
 }
 
 /* Takes the stripe unless the caller holds it already (inside EXEC). */
@@ -138,7 +142,7 @@ static void stripe_leave(uint32_t i, bool entered)
 
 uint64_t ks_scan(uint32_t db, uint64_t cursor, void (*fn)(const struct entry *e, void *arg), void *arg)
 {
-    struct scan_arg a = {fn, arg};
+    struct scan_arg a = {fn, arg, db};
     uint32_t stripe = (uint32_t)(cursor & (STRIPE_COUNT - 1));
     uint64_t bucket = cursor >> STRIPE_BITS;
     const struct db_table *d = db_table(db);
@@ -164,7 +168,10 @@ static bool random_in_stripe(uint32_t db, uint32_t i, struct slice *name)
     const struct db_table *d = db_table(db);
     for (int tries = 0; d && d->stripes[i].keys.count && tries < 16 && !found; tries++) {
         const struct entry *e = shm_ptr(ht_random(&d->stripes[i].keys, ks_random));
-        if (entry_expired(e)) continue;
+        if (entry_expired(e)) {
+            if (!tries) ks_note_expired_entry(e, db);
+            continue;
+        }
         struct slice k = entry_key(e);
         static uint8_t copy[UINT16_MAX + 1]; /* private; longer keys are never picked: scratch memory may not fail under the stripe */
         if (k.n > UINT16_MAX) continue;

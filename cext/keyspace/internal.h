@@ -12,6 +12,8 @@ struct ht_place ks_place(const struct stripe *s, const struct key *k);
 struct stripe *ks_stripe_make(const struct key *k);
 /* Makes a database's table, holding any stripe. */
 void ks_table_make(uint32_t db);
+/* A walk has met an entry whose time is over: it is removed when nothing is held any more. */
+void ks_note_expired_entry(const struct entry *e, uint32_t db);
 /* Deletes a key whose time is over, with statistics and the hook. */
 void ks_remove_expired(struct txn *t, const struct key *k);
 /* A pseudo-random number of this process. */

@@ -110,6 +110,12 @@ static COLD void note_expired(const struct key *k)
     noted[noted_count++] = (struct noted){k->hash, k->db, (uint32_t)k->name.n, copy};
 }
 
+void ks_note_expired_entry(const struct entry *e, uint32_t db)
+{
+    const struct key k = key_make(entry_key(e), db);
+    note_expired(&k);
+}
+
 struct entry *ks_peek(const struct key *k)
 {
     struct stripe *s = ks_stripe(k);

@@ -274,6 +274,23 @@ def test_expired_keys_are_nowhere(client: Wire):
         client("DEBUG", "SET-ACTIVE-EXPIRE", 1)
 
 
+def test_walks_delete_the_expired_keys_that_they_meet(client: Wire):
+    client("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    try:
+        for key in range(50):
+            client("SET", f"walked:{key}", "v", "PX", 1)
+        time.sleep(0.02)
+        assert client("DBSIZE") == 50
+        assert scan(client) == []
+        assert client("DBSIZE") == 0
+        client("SET", "picked", "v", "PX", 1)
+        time.sleep(0.02)
+        assert client("RANDOMKEY") is None
+        assert client("DBSIZE") == 0
+    finally:
+        client("DEBUG", "SET-ACTIVE-EXPIRE", 1)
+
+
 def test_active_expiry_removes_unread_keys(client: Wire):
     for i in range(500):
         client("SET", f"gone:{i}", "v", "PX", 1 + i % 50)
