@@ -78,7 +78,7 @@ struct slot {
 
     /* system operation (shm/sysop.h): allocator changes that stay whatever becomes of the transaction */
     _Alignas(CACHE_LINE) _Atomic uint32_t sysop_count; /* entries to undo; 0 = no operation under way */
-    uint32_t pad;
+    _Atomic uint32_t announcing; /* test build (shm/guard.c): odd between a process's first announcement and its guard_close() */
     struct sysop_entry sysop[SYSOP_MAX];
 
     _Alignas(CACHE_LINE) struct block_cache cache[ARENA_CLASSES];
