@@ -62,14 +62,6 @@ int engine_segment_grow(void) { return segment_grow(); }
 int engine_grow_wait(uint32_t ms) { return segment_grow_wait(ms); }
 int engine_commit_rings(void) { return segment_commit_rings(); }
 
-int engine_check(int keys, char *err, size_t errlen)
-{
-    txn_lock_all(&my_txn);
-    bool ok = arena_check(err, errlen) && (!keys || ks_check(err, errlen));
-    txn_unlock(&my_txn);
-    return ok ? 0 : -1;
-}
-
 /* ---- the instance ---- */
 
 /* Takes a slot that a dead process of an earlier instance left; false: nobody did. */

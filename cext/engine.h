@@ -34,8 +34,8 @@ int engine_segment_grow(void);
 int engine_grow_wait(uint32_t ms);
 /* Commits the log rings (before the AOF is switched on). -1: shared memory is full. */
 int engine_commit_rings(void);
-/* Checks the page map and the free lists, and with `keys` every key of every table (seconds for millions of keys); holds all stripes
- * meanwhile. 0, or -1 and what is wrong. */
+/* Checks the page map and the free lists, and with `keys` every key and value of every database (seconds for millions of keys); holds all
+ * stripes meanwhile. 0, or -1 and what is wrong. */
 int engine_check(int keys, char *err, size_t errlen);
 
 /* ---- the instance (supervisor, before it forks) ---- */
@@ -287,6 +287,28 @@ void engine_snapshot_end(void);
 /* Ends what a dead persistence process left running. */
 void engine_snapshot_abandon(void);
 void engine_snapshot_get(struct engine_snapshot *out);
+
+struct engine_damage {    /* a key, or a stripe's table */
+    uint32_t db, stripe;
+    int has_key;
+    uint32_t key_bytes;   /* key holds at most the first 128 of them */
+    uint8_t key[128];
+    char why[160];
+};
+struct engine_check_slice {
+    uint64_t place;       /* in: where to begin, 0 = with the first key; out: where to go on, UINT64_MAX = all is done */
+    uint64_t stripes;     /* in: at most so many; there are `stripes_all` */
+    uint32_t ms;          /* in: about so long */
+    int wake_fd;          /* in: as soon as it can be read the slice ends */
+    uint64_t stripes_all, keys, cut_us, preimage_bytes;
+    uint32_t damaged;     /* out: how many `found` there were; more than its capacity are counted only */
+};
+/* A slice of the check of all keys and values, beside writers: takes a cut, looks, ends it. No snapshot may run. 0, or -1: there is no memory for
+ * the cut. */
+int engine_check_slice(uint64_t pool_bytes, const char *spill_folder, struct engine_check_slice *slice, struct engine_damage *found,
+                       uint32_t capacity, char *err, size_t errlen);
+/* Is this key (of at most 128 bytes) damaged now? 1 = yes, *found says how. */
+int engine_check_key(uint32_t db, const void *key, uint32_t n, struct engine_damage *found);
 /* flags: 1 compress 2 checksum 4 AOF base 8 for replicas 16 drop what is over (load). Of the running snapshot. */
 int engine_rdb_save(int fd, uint32_t flags, char *err, size_t errlen);
 /* The same as RESP commands: a base of the append-only file (snap/resp_base.h). */

@@ -1,7 +1,5 @@
 /* engine_persist.c - what Python sees of snapshots and RDB files. Called by the persistence process only, which holds a slot of its own
  * (engine_worker_start with kind 4); the functions run for seconds and release the GIL. Death in the middle: engine_snapshot_abandon(). */
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -31,9 +29,6 @@ void engine_snapshot_get(struct engine_snapshot *out)
  * The cut and the end of a snapshot hold all stripes, so they run in the process's own thread, at full priority; what takes seconds runs
  * in a thread of its own, for which the first one waits. */
 
-#define SAVE_NICE 5
-#define SAVE_TURN_NS 10000000u /* long turns: whoever wakes with a shorter one goes first (Linux 6.12 and later) */
-
 struct save {
     int fd;
     uint32_t flags;
@@ -42,25 +37,16 @@ struct save {
     int result;
 };
 
-static void *save_main(void *arg)
+static void save_main(void *arg)
 {
     struct save *s = arg;
-    turn_set(true, SAVE_NICE, SAVE_TURN_NS);
     s->result = rdb_file_save(s->fd, s->flags, s->err, s->errlen);
-    return NULL;
 }
 
 int engine_rdb_save(int fd, uint32_t flags, char *err, size_t errlen)
 {
     struct save s = {fd, flags, err, errlen, -1};
-    pthread_t thread;
-    sigset_t all, before; /* signals are the first thread's */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread, NULL, save_main, &s);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (failed) return rdb_file_save(fd, flags, err, errlen);
-    pthread_join(thread, NULL);
+    turn_run_aside(save_main, &s);
     return s.result;
 }
 

@@ -23,6 +23,7 @@ import posix_ipc
 from shoal import engine, log, process
 from shoal.errors import StartError
 from shoal.kinds import format_memory
+from shoal.persist import memory_check, state
 
 RECORD = "shoal.segment"
 PREFIX = "shoal-"
@@ -214,10 +215,21 @@ def misfit(fd: int, parameters: Parameters) -> str:
         have.databases != parameters.databases or have.workers < parameters.workers or have.clients_max < parameters.clients_max
     ):
         why = "it was made for other settings (databases, workers, maxclients)"
+    elif damaged := _known_damage():
+        why = f"it is known to be damaged ({damaged})"
     else:
         return ""
     engine.segment_unmap()
     return why
+
+
+def _known_damage() -> str:
+    """What the check of the last instance has found; "" if nothing."""
+    try:
+        found = state.read().check_damages
+        return memory_check.describe(found[0]) if found else ""
+    except (ValueError, TypeError, KeyError):
+        return "its state cannot be read"
 
 
 def _take_over(record: Record, name: str, parameters: Parameters, keep_memory: bool, held: int) -> Segment | None:

@@ -4,6 +4,8 @@ Started by the supervisor, one of it, on the slot behind the workers'. It forks 
 save by the supervisor (SAVE, BGSAVE, SHUTDOWN, DEBUG RELOAD) and by its own clock (the setting `save`). A stop while a save runs
 cancels the save.
 
+Memory that was taken over from an earlier instance is checked beside all that (shoal.persist.memory_check).
+
 When it is killed, the running save fails and is reported by its heir, which first ends the snapshot that was left running; a half
 loaded dataset is never served: the heir loads anew.
 """
@@ -22,6 +24,7 @@ from shoal.engine import EngineError
 from shoal.persist import state as save_state
 from shoal.persist import temporary
 from shoal.persist.appendonly import AppendOnly, LoadError
+from shoal.persist.memory_check import MemoryCheck
 from shoal.persist.replicas import Replicas
 from shoal.workers.child import Child
 
@@ -47,6 +50,7 @@ class Persistence:
         self.last_try = 0.0
         self.aof = AppendOnly(self.config, self.state)
         self.replicas = Replicas(self.config)
+        self.check = MemoryCheck(self.config, child.control.fileno())
 
     def run(self) -> None:
         child = self.child
@@ -83,6 +87,8 @@ class Persistence:
                 self.busy(self.replicas.synchronise)
             self.replicas.by_the_clock()
             engine.lazy_step(_LAZY_ITEMS)
+            if engine.word("serving") and not child.stopping:
+                self.check.step(self.state, self.path())
         engine.worker_end()
 
     def remove_leftovers(self) -> None:
@@ -102,6 +108,7 @@ class Persistence:
         if kept:
             # What has changed since the last save is not known any more: a save point will save it.
             self.state.dirty_at_save = -1
+            self.check.begin(self.state)
             self.state.publish()
             self.aof.take_over()
         else:
@@ -290,6 +297,8 @@ class Persistence:
             engine.set_word("save_cancel", 0)
             log.notice("FLUSHALL. Saving...")
             self.save()  # as a part of FLUSHALL: who asks for something now waits for it and is not refused
+            return
+        if self.state.check_damaged:
             return
         changes = self.state.changes()
         elapsed = time.time() - self.state.last_save

@@ -11,4 +11,8 @@
 /* `batch`: it is no hurry (SCHED_BATCH). `nicer`: so much is added to its nice value. Turns of `ns` nanoseconds, 100,000 to 100,000,000. */
 void turn_set(bool batch, int nicer, uint64_t ns);
 
+/* Runs fn(arg) in a thread that lets others go first, and waits for it: work of seconds beside those who serve. Signals stay with the caller's
+ * thread. Where there is no thread, in the caller's own. */
+void turn_run_aside(void (*fn)(void *arg), void *arg);
+
 #endif

@@ -115,8 +115,6 @@ uint64_t ks_table_bytes(void);        /* of all databases: buckets and stripes; 
 uint64_t ks_scan(uint32_t db, uint64_t cursor, void (*fn)(const struct entry *e, void *arg), void *arg);
 /* A random key that is not expired (locks a stripe at a time); copies its name into scratch memory. False: none. */
 bool ks_random_key(uint32_t db, struct slice *name);
-/* For tests and integrity walks: counters against contents; caller holds every stripe. */
-bool ks_check(char *err, size_t errlen);
 
 /* ---- expiry ---- */
 /* Called inside the transaction that removed a key whose time was over (log a DEL, notify, mark watchers). Set by cmd/. */

@@ -197,6 +197,21 @@ void arena_large_give(shm_off off)
     page_heap_unlock();
 }
 
+bool arena_is_block(shm_off off, uint64_t size)
+{
+    uint64_t n = (off - seg()->arena_off) / PAGE_SIZE_ARENA, large = (size + PAGE_SIZE_ARENA - 1) / PAGE_SIZE_ARENA;
+    if (off < seg()->arena_off || off % 8 || !size || n >= *(volatile uint64_t *)&seg()->pages_used) return false;
+    struct page p = *(volatile struct page *)page_at((uint32_t)n);
+    if (size > ARENA_CLASS_MAX) return PAGE_STATE(&p) == PAGE_LARGE && p.npages == large && off == page_offset((uint32_t)n);
+    if (PAGE_STATE(&p) == PAGE_BODY) {
+        if (p.npages > n) return false;
+        n -= p.npages;
+        p = *(volatile struct page *)page_at((uint32_t)n);
+    }
+    uint64_t at = off - page_offset((uint32_t)n), one = arena_class_size(arena_class(size));
+    return PAGE_STATE(&p) == PAGE_SPAN && PAGE_CLASS(&p) == arena_class(size) && at % one == 0 && at / one < p.bump;
+}
+
 /* One page run, as the map tells it; returns its length, 0 when it is wrong. */
 static uint32_t check_run(uint32_t n, char *err, size_t errlen)
 {

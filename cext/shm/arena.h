@@ -75,6 +75,10 @@ void arena_cache_flush(void);
 /* Recounts the caches of a slot whose process died, by walking them. */
 void arena_cache_recount(struct slot *s);
 
+/* Does the map of pages say that memory of this size is handed out at off? Safe for any off. Takes no lock: for what may be freed meanwhile
+ * the answer is worth nothing. */
+bool arena_is_block(shm_off off, uint64_t size);
+
 /* Checks the map of pages and the free lists (integrity walk); writes what is wrong to `err`. Caller holds every stripe. */
 bool arena_check(char *err, size_t errlen);
 

@@ -72,6 +72,8 @@ def _running(info: dict[str, str]) -> list[dict[str, Any]]:
         add("save", "current_save_keys_processed", "current_save_keys_total", "keys", int(info["rdb_current_bgsave_time_sec"]))
     if info["aof_rewrite_in_progress"] == "1":
         add("rewrite", "current_save_keys_processed", "current_save_keys_total", "keys", int(info["aof_current_rewrite_time_sec"]))
+    if info["memory_check_status"] == "running":
+        add("check", "memory_check_stripes_done", "memory_check_stripes_total", "stripes", 0)
     if info["backup_in_progress"] == "1":
         add("backup", "", "", "", int(info["backup_current_time_sec"]))
     return found
@@ -99,6 +101,7 @@ def facts(info: dict[str, str]) -> dict[str, Any]:
         "memory_committed": int(info["segment_committed"]),
         "memory_private": int(info["processes_private_memory"]),
         "maxmemory": int(info["maxmemory"]),
+        "memory_check": {name.removeprefix("memory_check_"): v for name, v in info.items() if name.startswith("memory_check_")},
         "running": _running(info),
         "last_save": {"time": int(info["rdb_last_save_time"]), "ok": info["rdb_last_bgsave_status"] == "ok",
                       "changes_since": int(info["rdb_changes_since_last_save"])},
@@ -172,8 +175,18 @@ def page(r: dict[str, Any]) -> list[str]:
     if (log := r["log"]) is not None:
         state = "" if log["ok"] else ", WRITING FAILED"
         lines.append(f"log       {_size(log['bytes'])}, LSN {log['lsn']}, {log['unsynced']} records not yet on the disk{state}")
+    lines += _check_lines(r["memory_check"])
     lines += _backup_lines(r["backup"])
     return lines + [_progress(work) for work in r["running"]]
+
+
+def _check_lines(c: dict[str, str]) -> list[str]:
+    """Of memory that was taken over."""
+    if c.get("status") == "sound":
+        return [f"check     the memory that was taken over is sound ({c['keys']} keys)"]
+    if int(c.get("damaged", 0)):
+        return [f"check     THE MEMORY THAT WAS TAKEN OVER IS DAMAGED in {c['damaged']} places", f"          {c['first_damage']}"[:80]]
+    return []
 
 
 def _backup_lines(b: dict[str, str]) -> list[str]:

@@ -19,7 +19,7 @@ from shoal.commands.client import FLAG_BLOCKED, FLAG_PUBSUB, FLAG_TRACKING, memo
 from shoal.commands.registry import command, word
 from shoal.commands.server_state import ServerState
 from shoal.engine import Call
-from shoal.persist import schedule
+from shoal.persist import memory_check, schedule
 from shoal.persist import state as save_state
 from shoal.persist.appendonly import current_size
 from shoal.replies import Reply, Verbatim
@@ -253,10 +253,24 @@ def _persistence(state: ServerState) -> Iterator[Field]:
         yield "loading_loaded_bytes", done
         yield "loading_loaded_perc", f"{100 * done / max(save.loading_bytes, 1):.2f}"
         yield "loading_eta_seconds", int(passed * (save.loading_bytes - done) / max(done, 1))
+    yield from _memory_check(save)
     yield from _appendonly(state, save)
     yield from _backups()
     yield "module_fork_in_progress", 0
     yield "module_fork_last_cow_size", 0
+
+
+def _memory_check(save: save_state.SaveState) -> Iterator[Field]:
+    """Of memory that was taken over from an earlier instance (shoal.persist.memory_check)."""
+    yield "memory_check_status", save.check_status
+    yield "memory_check_keys", save.check_keys
+    yield "memory_check_stripes_done", save.check_place
+    yield "memory_check_stripes_total", save.check_places
+    yield "memory_check_time_sec", f"{save.check_seconds:.3f}"
+    yield "memory_check_damaged", save.check_damaged
+    yield "memory_check_first_damage", memory_check.describe(save.check_damages[0]) if save.check_damages else ""
+    yield "memory_check_slowest_cut_usec", save.check_cut_us
+    yield "memory_check_cow_peak", save.check_cow_bytes
 
 
 def _appendonly(state: ServerState, save: save_state.SaveState) -> Iterator[Field]:

@@ -25,6 +25,12 @@ from shoal.engine.calls import (
     Call,
     Transfer,
 )
+from shoal.engine.checking import (
+    CheckSlice,
+    Damage,
+    check_key,
+    check_slice,
+)
 from shoal.engine.clients import (
     Client,
     client,

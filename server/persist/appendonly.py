@@ -324,7 +324,7 @@ class AppendOnly:
             return False
         if engine.word("log_failed") or engine.word("log_state") != LOG_ON:
             return self._disk_takes()
-        return self._grown()
+        return self._grown() and not self.state.check_damaged
 
     def _disk_takes(self) -> bool:
         """Would it be in vain to take a cut? A few bytes are written and forced to the disk where the log's files are."""

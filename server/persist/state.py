@@ -6,7 +6,8 @@ words progress_done and progress_total.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 import orjson
 
@@ -41,6 +42,26 @@ class SaveState:
     """In a row."""
     aof_cow_bytes: int = 0
     aof_cut_us: int = 0
+
+    check_status: str = "none"
+    """Of all keys of memory that was taken over: none (it was not), running, sound, damaged."""
+    check_since: float = 0.0
+    """Wall clock of its begin."""
+    check_seconds: float = -1.0
+    """From begin to end; -1 before the end."""
+    check_place: int = 0
+    """Stripe with which it goes on, counted through all databases."""
+    check_places: int = 0
+    check_tries: int = 0
+    """How many processes have begun with that stripe and not come back."""
+    check_keys: int = 0
+    check_damaged: int = 0
+    check_cut_us: int = 0
+    """The longest of its cuts."""
+    check_cow_bytes: int = 0
+    """The most pre-images of one of its slices."""
+    check_damages: list[dict[str, Any]] = field(default_factory=list)
+    """The first of them: db, stripe, key (latin-1, None: the stripe's table), whole (the key is), why."""
 
     def publish(self) -> None:
         while not engine.blob_write(

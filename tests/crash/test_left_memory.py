@@ -11,22 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ShoalServer, StartServer
-
-MEMORY = Path("/dev/shm")
-
-
-def segment(server: ShoalServer) -> Path:
-    return MEMORY / json.loads((server.folder / "shoal.segment").read_text())["segment"].lstrip("/")
-
-
-def killed(server: ShoalServer) -> Path:
-    """Its memory, after kill -9 of everything."""
-    place = segment(server)
-    server.close_clients()
-    server.process.kill()
-    server.process.wait()
-    return place
+from tests.conftest import StartServer
+from tests.crash.memory import killed, offsets, segment
 
 
 def test_a_copied_folder_does_not_take_the_originals_memory(start_server: StartServer, tmp_path: Path) -> None:
@@ -94,7 +80,7 @@ def _damage_pages(place: Path, seed: int) -> None:
     chosen = random.Random(seed)
     with open(place, "r+b") as f:
         header = f.read(1 << 16)
-        slots = _offsets(header)[1]
+        slots = offsets(header)[1]
         for _ in range(40):
             f.seek(slots + chosen.randrange(0, 64 << 10) // 8 * 8)
             f.write(chosen.randbytes(8))
@@ -127,7 +113,7 @@ def test_a_damaged_header_is_refused(start_server: StartServer, which: int) -> N
     place = killed(server)
     with open(place, "r+b") as f:
         header = f.read(1 << 16)
-        at = header.index(_offsets(header)[which].to_bytes(8, "little"))
+        at = header.index(offsets(header)[which].to_bytes(8, "little"))
         f.seek(at + 3)
         f.write(bytes([header[at + 3] ^ 0x41]))
     again = start_server("--save", "", folder=server.folder)
@@ -138,14 +124,4 @@ def test_a_damaged_header_is_refused(start_server: StartServer, which: int) -> N
 
 def _first_page(header: bytes) -> int:
     """Where the map of pages begins: among the header's offsets, the eighth after the times (shm/layout.h)."""
-    return _offsets(header)[7]
-
-
-def _offsets(header: bytes) -> list[int]:
-    """Of the parts: stripes, slots, areas, clients, blobs, replicas and their ring, pages, cow, pre-images, arena."""
-    words = [int.from_bytes(header[i : i + 8], "little") for i in range(0, 512, 8)]
-    for i in range(len(words) - 11):
-        run = words[i : i + 11]
-        if run == sorted(run) and run[0] >= 4096 and all(x % 4096 == 0 for x in run) and len(set(run)) == 11:
-            return run
-    raise AssertionError("the header has no offsets")
+    return offsets(header)[7]
