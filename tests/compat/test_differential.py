@@ -44,7 +44,8 @@ offset = st.sampled_from([b"0", b"1", b"5", b"43", b"200", b"8190", b"9000", b"-
 bit_offset = st.one_of(
     st.integers(0, 200).map(lambda n: b"%d" % n), st.sampled_from([b"80000", b"-1", b"x", b"4294967296", b"#1"])
 )
-seconds = st.sampled_from([b"1000", b"5000", b"100000", b"1000", b"0", b"-1", b"x", b"9223372036854775807"])
+# also milliseconds: long enough that no example outlasts them
+seconds = st.sampled_from([b"100000", b"500000", b"10000000", b"100000", b"0", b"-1", b"x", b"9223372036854775807"])
 unix_time = st.sampled_from([YEAR_2100, YEAR_2100 + b"000", b"1", b"0", b"-1", b"x"])
 database = st.sampled_from([b"0", b"1", b"2", b"2", b"1", b"16", b"-1", b"x"])
 pattern = st.sampled_from([b"*", b"a*", b"?", b"[a-c]", b"a", b"", b"[^a]", b"\\a", b"*of*"])
@@ -298,7 +299,8 @@ def test_every_reply_is_the_same(pair: tuple[int, int], plan: list[tuple[int, li
                 if not in_multi:
                     p.scan()
             elif commands[0][0] == EXPIRE_NOW:
-                p.expire(commands[0][1])
+                if not in_multi:  # queued, its millisecond would begin with EXEC and end anywhere
+                    p.expire(commands[0][1])
             else:
                 p.run(commands)
         for p in pairs:
