@@ -75,19 +75,21 @@ static bool stripe_item(struct checker *c, shm_off item, void *arg, uint64_t *ha
 
 /* ---- a stripe ---- */
 
-static const struct stripe *view_stripe(struct checker *c, uint32_t db, uint32_t i)
+/* False: the database was never used. */
+static bool read_stripe(struct checker *c, uint32_t db, uint32_t i, struct stripe *s)
 {
-    shm_off table = *(const shm_off *)check_view(c, seg()->keyspace + offsetof(struct keyspace, tables) + db * sizeof(shm_off), sizeof(shm_off));
-    if (!table) return NULL;
+    shm_off table;
+    check_read(c, seg()->keyspace + offsetof(struct keyspace, tables) + db * sizeof table, &table, sizeof table);
+    if (!table) return false;
     check_block(c, table, sizeof(struct db_table), "a database");
-    return check_view(c, table + i * sizeof(struct stripe), sizeof(struct stripe));
+    check_read(c, table + i * sizeof *s, s, sizeof *s);
+    return true;
 }
 
 static void walk_stripe(struct checker *c, struct stripe_walk *w)
 {
-    const struct stripe *live = view_stripe(c, w->db, w->stripe);
-    if (!live) return;
-    struct stripe s = *live;
+    struct stripe s;
+    if (!read_stripe(c, w->db, w->stripe, &s)) return;
     check_table(c, &s.keys, stripe_item, w);
     if (!w->damaged && s.expires != w->expires)
         check_damage(c, "a stripe counts %llu keys that expire, and has %llu", (unsigned long long)s.expires, (unsigned long long)w->expires);
@@ -191,8 +193,8 @@ static void confirm_one(struct checker *c, const struct check_finding *f, struct
     c->on_damage = &here;
     int left = sigsetjmp(here, 0);
     if (!left) {
-        const struct stripe *stripe = view_stripe(c, w->db, w->stripe);
-        if (stripe) check_chain_of(c, &stripe->keys, key_hash((struct slice){f->key, f->key_bytes}), is_sought, &s);
+        struct stripe stripe;
+        if (read_stripe(c, w->db, w->stripe, &stripe)) check_chain_of(c, &stripe.keys, key_hash((struct slice){f->key, f->key_bytes}), is_sought, &s);
     }
     c->on_damage = NULL;
     scratch_rewind(mark);

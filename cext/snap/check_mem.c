@@ -48,6 +48,13 @@ const void *check_view(struct checker *c, shm_off off, uint64_t n)
     return p;
 }
 
+void check_read(struct checker *c, shm_off off, void *dst, uint64_t n)
+{
+    struct scratch_mark mark = scratch_mark();
+    memcpy(dst, check_view(c, off, n), n);
+    scratch_rewind(mark);
+}
+
 const uint8_t *check_view_guess(struct checker *c, shm_off off, uint64_t n)
 {
     if (likely(inside(c, off, n) || !inside(c, off, 1))) return check_view(c, off, n);

@@ -36,6 +36,8 @@ void check_damage(struct checker *c, const char *fmt, ...) NORETURN COLD PRINTF_
 
 /* n bytes at off. */
 const void *check_view(struct checker *c, shm_off off, uint64_t n);
+/* The same as a copy, whatever their alignment. */
+void check_read(struct checker *c, shm_off off, void *dst, uint64_t n);
 /* Is there an allocation of `size` bytes at off? `what` says to the reader what should be there. */
 void check_block(struct checker *c, shm_off off, uint64_t size, const char *what);
 /* Both: a whole allocation. */
@@ -43,6 +45,11 @@ static inline const void *check_view_block(struct checker *c, shm_off off, uint6
 {
     check_block(c, off, size, what);
     return check_view(c, off, size);
+}
+static inline void check_read_block(struct checker *c, shm_off off, void *dst, uint64_t size, const char *what)
+{
+    check_block(c, off, size, what);
+    check_read(c, off, dst, size);
 }
 /* n bytes from off on, for things whose size stands in their first bytes; zeroes behind the arena's end. */
 const uint8_t *check_view_guess(struct checker *c, shm_off off, uint64_t n);

@@ -28,7 +28,8 @@ static void check_stream_block(struct checker *c, const uint8_t *entry, void *ar
     struct stream_sum *s = arg;
     struct stream_ref ref = next_ref(c, s, entry);
     uint64_t live, head = offsetof(struct stream_block, lp);
-    uint32_t cap = ((const struct stream_block *)check_view(c, ref.off, sizeof(struct stream_block)))->cap;
+    uint32_t cap;
+    check_read(c, ref.off + offsetof(struct stream_block, cap), &cap, sizeof cap);
     check_block(c, ref.off, cap, "a stream's block");
     if (cap < head + LP_EMPTY_BYTES) check_damage(c, "a stream's block of %u bytes", cap);
     const uint8_t *lp = (const uint8_t *)check_view(c, ref.off, cap) + head;
@@ -54,7 +55,8 @@ static uint64_t check_pending(struct checker *c, const struct btree *pending, sh
 /* A group or consumer: `size` bytes and its name. */
 static const void *check_named(struct checker *c, shm_off off, uint64_t size, const char *what)
 {
-    struct stream_name n = *(const struct stream_name *)check_view(c, off, sizeof n);
+    struct stream_name n;
+    check_read(c, off, &n, sizeof n);
     if (n.at != size) check_damage(c, "%s has its name at byte %u", what, n.at);
     return check_view_block(c, off, size + n.n, what);
 }
@@ -92,7 +94,8 @@ static uint64_t check_group(struct checker *c, shm_off off)
 
 void check_stream(struct checker *c, shm_off root)
 {
-    struct stream s = *(const struct stream *)check_view_block(c, root, sizeof s, "a stream's head");
+    struct stream s;
+    check_read_block(c, root, &s, sizeof s, "a stream's head");
     struct stream_sum sum = {0};
     check_tree(c, &s.blocks, STREAM_REF, check_stream_block, &sum);
     if (sum.live != s.length || sum.last_off != s.tail.off)

@@ -143,11 +143,13 @@ static uint64_t check_leaf(struct tree_walk *w, shm_off off, uint32_t size, cons
 static uint64_t check_node(struct tree_walk *w, shm_off off, uint32_t level, const uint8_t *first)
 {
     struct scratch_mark mark = scratch_mark();
-    const struct bt_node *n = check_view(w->c, off, BT_LEAF_HEADER);
+    struct bt_node head;
+    const struct bt_node *n;
     uint64_t sum = 0;
-    if (n->level != level || w->leaves > w->t->leaves || w->inners > w->t->inners) check_damage(w->c, "a tree's nodes are not as it counts them");
+    check_read(w->c, off, &head, BT_LEAF_HEADER);
+    if (head.level != level || w->leaves > w->t->leaves || w->inners > w->t->inners) check_damage(w->c, "a tree's nodes are not as it counts them");
     if (!level) {
-        sum = check_leaf(w, off, n->size, first);
+        sum = check_leaf(w, off, head.size, first);
     } else {
         w->inners++;
         n = check_view_block(w->c, off, BT_INNER_BYTES, "a tree's node");
@@ -170,9 +172,10 @@ void check_tree(struct checker *c, const struct btree *t, uint32_t esz, check_en
         if (t->count || t->leaves || t->inners) check_damage(c, "a tree without nodes counts entries");
         return;
     }
-    uint32_t level = ((const struct bt_node *)check_view(c, t->root, BT_LEAF_HEADER))->level;
-    if (level > BT_HEIGHT_MAX) check_damage(c, "a tree of %u levels", level);
-    uint64_t n = check_node(&w, t->root, level, NULL);
+    struct bt_node root;
+    check_read(c, t->root, &root, BT_LEAF_HEADER);
+    if (root.level > BT_HEIGHT_MAX) check_damage(c, "a tree of %u levels", root.level);
+    uint64_t n = check_node(&w, t->root, root.level, NULL);
     if (n != t->count || w.leaves != t->leaves || w.inners != t->inners || w.next)
         check_damage(c, "a tree counts %llu entries in %u leaves, and has %llu in %u", (unsigned long long)t->count, t->leaves, (unsigned long long)n, w.leaves);
 }

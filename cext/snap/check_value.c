@@ -57,7 +57,8 @@ static void check_packed_node(struct checker *c, shm_off off, const struct list_
 static uint32_t check_list_node(struct checker *c, shm_off off, bool linked)
 {
     struct scratch_mark mark = scratch_mark();
-    struct list_node n = *(const struct list_node *)check_view(c, off, sizeof n);
+    struct list_node n;
+    check_read(c, off, &n, sizeof n);
     uint32_t before = linked ? (uint32_t)sizeof(struct list_links) : 0;
     check_block(c, off - before, (uint64_t)before + n.size, "a list's node");
     uint32_t stem = n.count & LIST_PLAIN ? 0 : n.count >> LIST_STEM_SHIFT & STEM_MAX;
@@ -76,13 +77,15 @@ static void check_list(struct checker *c, enum encoding enc, shm_off root)
         check_list_node(c, root, false);
         return;
     }
-    struct list_root r = *(const struct list_root *)check_view_block(c, root, sizeof r, "a list's head");
+    struct list_root r;
+    check_read_block(c, root, &r, sizeof r, "a list's head");
     uint64_t count = 0, nodes = 0;
     shm_off before = 0;
     for (shm_off at = r.first; at; nodes++) {
         struct scratch_mark mark = scratch_mark();
         if (nodes >= r.nodes) check_damage(c, "a list has more than the %llu nodes that it counts", (unsigned long long)r.nodes);
-        struct list_links l = *(const struct list_links *)check_view(c, at - sizeof l, sizeof l);
+        struct list_links l;
+        check_read(c, at - sizeof l, &l, sizeof l);
         if (l.prev != before) check_damage(c, "a list's node is not linked to the one before it");
         count += check_list_node(c, at, true);
         before = at;
@@ -130,7 +133,8 @@ static void check_set(struct checker *c, enum encoding enc, shm_off root)
         uint64_t n = intset_bytes(check_view(c, root, INTSET_HEADER));
         if (!intset_validate(check_view_block(c, root, n, "a set's numbers"), n, true)) check_damage(c, "a set's numbers are not in order");
     } else {
-        struct htable t = *(const struct htable *)check_view_block(c, root, sizeof t, "a set's head");
+        struct htable t;
+        check_read_block(c, root, &t, sizeof t, "a set's head");
         if (!t.count) check_damage(c, "an empty set");
         check_table(c, &t, set_item, NULL);
     }
@@ -185,7 +189,8 @@ static void zset_entry_of_tree(struct checker *c, const uint8_t *entry, void *ar
 static void check_zset_table(struct checker *c, shm_off root)
 {
     uint8_t room[NAME_COMPARED];
-    struct zset_root r = *(const struct zset_root *)check_view_block(c, root, sizeof r, "a sorted set's head");
+    struct zset_root r;
+    check_read_block(c, root, &r, sizeof r, "a sorted set's head");
     struct zset_sum s = {.room = room, .name = {room, 0}};
     if (!r.members.count || r.members.count != r.order.count)
         check_damage(c, "a sorted set has %llu members, and %llu in order", (unsigned long long)r.members.count, (unsigned long long)r.order.count);
@@ -234,7 +239,8 @@ static bool hash_item(struct checker *c, shm_off item, void *arg, uint64_t *hash
 static void check_hash_pack(struct checker *c, enum encoding enc, shm_off root)
 {
     uint32_t prefix = pack_prefix(enc), count = 0;
-    struct hash_pack head = *(const struct hash_pack *)check_view(c, root + prefix, sizeof head);
+    struct hash_pack head;
+    check_read(c, root + prefix, &head, sizeof head);
     check_block(c, root, (uint64_t)prefix + head.bytes, "a hash");
     if (head.bytes < sizeof head + (head.count & PACK_STEMS ? 2 : 0)) check_damage(c, "a hash of %u bytes", head.bytes);
     const struct hash_pack *pack = check_view(c, root + prefix, head.bytes);
@@ -255,7 +261,8 @@ static void check_hash(struct checker *c, enum encoding enc, shm_off root)
         check_hash_pack(c, enc, root);
         return;
     }
-    struct hash_root r = *(const struct hash_root *)check_view_block(c, root, sizeof r, "a hash's head");
+    struct hash_root r;
+    check_read_block(c, root, &r, sizeof r, "a hash's head");
     if (!r.table.count) check_damage(c, "an empty hash");
     check_table(c, &r.table, hash_item, NULL);
 }
@@ -273,6 +280,7 @@ static const uint16_t encodings[8] = { /* that a type may have */
 
 struct slice check_entry_key(struct checker *c, shm_off off, const struct entry **out)
 {
+    if (off % 8) check_damage(c, "the place of a key is offset %llu", (unsigned long long)off);
     const struct entry *e = (const void *)check_view_guess(c, off, ENTRY_GUESS);
     if (e->kind >> 4 > 7 || !(encodings[e->kind >> 4] >> (e->kind & 15) & 1) || e->flags > (ENTRY_EXPIRES | ENTRY_LONG_KEY))
         check_damage(c, "the place of a key holds kind %u and flags %u", e->kind, e->flags);
