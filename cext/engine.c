@@ -115,6 +115,7 @@ int engine_instance_begin(const char *run_id, uint32_t workers)
     atomic_fetch_add(&h->generation, 1);
     atomic_store(&h->clean, 0);
     atomic_store(&h->clients_paused, 0);
+    atomic_store(&h->stopped_until_us, 0);
     atomic_store(&h->peak_used, 0);
     /* a log that had failed, or whose first base was not done, stays so until a new base is on the disk */
     atomic_store(&h->write_error, atomic_load(&h->log_failed) || atomic_load(&h->log_state) == LOG_STARTING ? 2 : 0);
@@ -307,7 +308,7 @@ void engine_memory(struct engine_memory *out)
     const struct seg_header *h = seg();
     uint64_t committed = view_committed();
     *out = (struct engine_memory){
-        .used = view_used_bytes(), .committed = committed, .arena_size = h->arena_size, .overhead = view_overhead(),
+        .used = view_used_bytes(), .startup = (uint64_t)seg_startup_bytes(), .committed = committed, .arena_size = h->arena_size, .overhead = view_overhead(),
         .segment = committed + committed / COW_BLOCK * sizeof(uint32_t) + h->pages_off};
 }
 

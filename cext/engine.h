@@ -111,7 +111,8 @@ void engine_command_times(uint32_t command, uint64_t *buckets);
 void engine_command_times_reset(uint32_t command);
 
 struct engine_memory {
-    int64_t used;        /* allocated by keys and values, with the tables */
+    int64_t used;        /* by keys, values, tables, and `startup` */
+    uint64_t startup;    /* of an empty server: shm/slot.h */
     uint64_t committed;  /* of the arena */
     uint64_t arena_size;
     uint64_t overhead;   /* bytes of tables: buckets and stripes */

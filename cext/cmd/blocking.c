@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/num.h"
 #include "cmd/command_table.h"
 #include "cmd/propagate.h"
@@ -198,6 +199,7 @@ static bool serve(struct txn *t, struct waiter *w)
     struct cmd c = {.spec = command_at(w->command), .client = &proxy, .out = &proxy_reply, .txn = t, .argv = argv, .argc = w->argc,
                     .db = w->db, .now_ms = ks_now_ms()};
     waits_on = false;
+    t->log_unit = true;
     c.spec->handler(&c);
     if (waits_on) return false;
     cmd_log_sent(&c);
@@ -224,6 +226,7 @@ static void serve_key(struct txn *t, const struct key *k)
 
 void blocking_serve(struct txn *t)
 {
+    ks_set_now_ms(clock_wall_ms()); /* the transaction had one time; what it takes (DEBUG SLEEP) has passed for those who are served now */
     for (uint32_t i = 0; i < blocking_noted; i++) { /* serving may note more */
         struct noted_key n = noted[i];
         if (!txn_holds(t, stripe_of(n.hash))) continue;

@@ -6,6 +6,7 @@
  * Whoever changes a key for which somebody waits (cmd_changed() notes it) serves the waiters in his own transaction, at the end of his command
  * or EXEC: blocking_serve() runs each waiter's command again, in order of arrival, until it waits no more. What it replies is kept in the
  * waiter's record, its registrations go, and the record's state becomes SERVED: popped element, log record and reply are one transaction.
+ * In the log they are units of their own (shm/ring.h), as Redis writes them: a MULTI around both is not needed, since nobody has an answer yet.
  * After the commit the owner is told (INBOX_UNBLOCK) and passes the reply on.
  *
  * Why so: a client that waits for several keys, or whose element goes to another list, is claimed by locks alone: the server needs all

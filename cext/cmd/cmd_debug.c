@@ -1,12 +1,15 @@
 /* cmd/cmd_debug.c - the parts of DEBUG that look at keys or at the worker that runs them; every other part is Python's.
  *
  * The row is LOCK_SELF: a subcommand takes the stripes that it looks at, unless EXEC holds them all already. SLEEP stops this worker,
- * holding nothing outside of EXEC; the others go on, which is as near to "the server hangs" as a server of several processes comes.
+ * holding nothing outside of EXEC; the others see the time in the header when they wake up and stand still until then (net/worker.c). Dies
+ * the sleeper, they still wait for that time.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/glob.h"
 #include "base/sha.h"
 #include "cmd/client.h"
@@ -110,7 +113,10 @@ static void debug_sleep(struct cmd *c)
 {
     double seconds = loose_number(c->argv[2]);
     if (seconds > 0) {
-        struct timespec left = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+        _Atomic int64_t *until = &seg()->stopped_until_us;
+        struct timespec left = {(time_t)MIN(seconds, 1e9), (long)((seconds - floor(seconds)) * 1e9)};
+        int64_t end = clock_mono_us() + left.tv_sec * 1000000 + left.tv_nsec / 1000, seen = atomic_load_explicit(until, memory_order_relaxed);
+        while (seen < end && !atomic_compare_exchange_weak_explicit(until, &seen, end, memory_order_relaxed, memory_order_relaxed)) {}
         while (nanosleep(&left, &left) != 0) {}
     }
     reply_ok(c->out);

@@ -114,7 +114,7 @@ void view_take(struct view *v, const struct client *cl)
     for (uint32_t i = 0; i < v->databases; i++) v->dbs[i] = (struct view_db){ks_db_size(i), ks_db_expires(i)};
     v->slow_next = relaxed(&seg()->slow_next);
     v->latency_next = relaxed(&seg()->latency_next);
-    v->used = slots_used_bytes() + (int64_t)my_txn.used_delta;
+    v->used = memory_used_bytes() + (int64_t)my_txn.used_delta;
     v->committed = seg()->arena_committed;
     v->overhead = ks_table_bytes();
     v->own = cl->record;
@@ -159,7 +159,7 @@ struct view_db view_database(uint32_t db)
     return (struct view_db){ks_db_size(db), ks_db_expires(db)};
 }
 
-int64_t view_used_bytes(void) { return view_now ? view_now->used : slots_used_bytes(); }
+int64_t view_used_bytes(void) { return view_now ? view_now->used : memory_used_bytes(); }
 uint64_t view_committed(void) { return view_now ? view_now->committed : seg()->arena_committed; }
 uint64_t view_overhead(void) { return view_now ? view_now->overhead : ks_table_bytes(); }
 uint64_t view_slow_next(void) { return view_now ? view_now->slow_next : relaxed(&seg()->slow_next); }

@@ -32,7 +32,7 @@ static uint32_t pooled;
 static int64_t used_bytes(void)
 {
     uint32_t n = MIN(seg()->workers + 8, SLOT_MAX); /* no process sits in a later slot */
-    int64_t sum = 0;
+    int64_t sum = seg_startup_bytes();
     for (uint32_t i = 0; i < n; i++) sum += *(volatile int64_t *)&slot_at(i)->used_bytes;
     return sum;
 }

@@ -58,20 +58,14 @@ static void put_timestamp(struct log_batch *b, uint64_t time_ms)
 bool log_batch_add(struct log_batch *b, const struct log_record *r)
 {
     static const char multi[] = "*1\r\n$5\r\nMULTI\r\n", exec[] = "*1\r\n$4\r\nEXEC\r\n";
-    const uint8_t *p = log_payload(r), *end = p + r->bytes;
     if (!room(b, r->bytes + 128 + 64ull * r->frames)) return false;
     put_timestamp(b, r->time_ms);
-    bool wrap = r->frames > 1;
-    while (p < end) {
-        struct log_frame f;
-        memcpy(&f, p, sizeof f);
-        p += sizeof f;
-        if (f.db != b->db) put_select(b, f.db);
-        if (wrap && p == log_payload(r) + sizeof f) put(b, multi, sizeof multi - 1);
-        put(b, p, f.len);
-        p += f.len;
+    for (struct log_walk w = log_walk_begin(r); log_walk_next(&w);) {
+        if (w.frame.db != b->db) put_select(b, w.frame.db);
+        if (w.opens) put(b, multi, sizeof multi - 1);
+        put(b, w.command, w.frame.len);
+        if (w.closes) put(b, exec, sizeof exec - 1);
     }
-    if (wrap) put(b, exec, sizeof exec - 1);
     b->lsn = r->lsn;
     b->time_ms = r->time_ms;
     b->records++;

@@ -165,21 +165,14 @@ static void put_select(struct encoder *e, uint32_t db)
 /* Returns the database that is selected behind it. */
 static uint64_t put_record(struct encoder *e, const struct log_record *r)
 {
-    const uint8_t *p = log_payload(r), *end = p + r->bytes;
     uint64_t db = f.mark.db;
-    bool first = true;
-    while (p < end) {
-        struct log_frame frame;
-        memcpy(&frame, p, sizeof frame);
-        p += sizeof frame;
-        if (frame.db != db) put_select(e, frame.db);
-        db = frame.db;
-        if (first && r->frames > 1) put_text(e, "*1\r\n$5\r\nMULTI\r\n");
-        first = false;
-        put(e, p, frame.len);
-        p += frame.len;
+    for (struct log_walk w = log_walk_begin(r); log_walk_next(&w);) {
+        if (w.frame.db != db) put_select(e, w.frame.db);
+        db = w.frame.db;
+        if (w.opens) put_text(e, "*1\r\n$5\r\nMULTI\r\n");
+        put(e, w.command, w.frame.len);
+        if (w.closes) put_text(e, "*1\r\n$4\r\nEXEC\r\n");
     }
-    if (r->frames > 1) put_text(e, "*1\r\n$4\r\nEXEC\r\n");
     return db;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -355,6 +356,15 @@ static int may_sleep_ms(void)
     return (int)((us + 999) / 1000);
 }
 
+/* DEBUG SLEEP on another worker stops this one, too, before it does what it woke up for. */
+static COLD void stand_still(void)
+{
+    for (int64_t left; !stop_reason && (left = atomic_load_explicit(&seg()->stopped_until_us, memory_order_relaxed) - clock_mono_us()) > 0;) {
+        struct timespec t = {left / 1000000, left % 1000000 * 1000};
+        nanosleep(&t, NULL); /* a signal ends it, and is looked at */
+    }
+}
+
 int worker_serve(void)
 {
     static struct epoll_event events[EVENTS];
@@ -366,6 +376,7 @@ int worker_serve(void)
         if (sleep_ms) linger((uint32_t)MAX(n, 0));
         n = epoll_wait(epoll_fd, events, EVENTS, sleep_ms);
         inbox_awake();
+        if (unlikely(atomic_load_explicit(&seg()->stopped_until_us, memory_order_relaxed) > clock_cached_mono_us())) stand_still();
         clock_refresh();
         ks_set_now_ms(clock_cached_ms());
         atomic_fetch_add_explicit(&my_slot->loop_epoch, 1, memory_order_relaxed);

@@ -169,6 +169,7 @@ struct seg_header {
     _Atomic uint64_t latency_next;     /* the same of latency events */
     _Atomic int64_t peak_used;         /* most bytes of the dataset that any worker has seen (CONFIG RESETSTAT: since then) */
     _Atomic uint64_t slow_first;       /* ids below were forgotten by SLOWLOG RESET */
+    _Atomic int64_t stopped_until_us;  /* DEBUG SLEEP: monotonic time until which no worker does anything */
 
     _Alignas(CACHE_LINE) shm_off keyspace; /* struct keyspace (keyspace/keyspace.h), in the arena */
     _Alignas(CACHE_LINE) _Atomic int64_t settings[SETTING_COUNT];

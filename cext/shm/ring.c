@@ -140,3 +140,33 @@ void ring_consume_to(uint32_t slot_index, uint64_t at)
         atomic_store_explicit(&s->log.tail, tail, memory_order_release); /* pairs with the acquire in ring_room */
     }
 }
+
+/* ---- frames ---- */
+
+struct log_walk log_walk_begin(const struct log_record *r)
+{
+    const uint8_t *p = log_payload(r);
+    return (struct log_walk){.at = p, .end = p + r->bytes};
+}
+
+/* Is there a frame at w->at that goes on with the unit of the one before it? */
+static bool unit_goes_on(const struct log_walk *w)
+{
+    struct log_frame next;
+    if (w->at == w->end) return false;
+    memcpy(&next, w->at, sizeof next);
+    return !next.unit;
+}
+
+bool log_walk_next(struct log_walk *w)
+{
+    if (w->at == w->end) return false;
+    memcpy(&w->frame, w->at, sizeof w->frame);
+    w->command = w->at + sizeof w->frame;
+    w->at = w->command + w->frame.len;
+    bool more = unit_goes_on(w);
+    w->opens = more && !w->inside;
+    w->closes = !more && w->inside;
+    w->inside = more;
+    return true;
+}

@@ -31,8 +31,20 @@ struct log_record {
 
 struct log_frame {
     uint32_t len; /* RESP bytes that follow, not padded */
-    uint32_t db;
+    uint32_t db : 31;
+    uint32_t unit : 1; /* begins a unit; so does the first frame of a record */
 };
+
+/* Walks a record's frames. A unit of several frames stands between MULTI and EXEC where it is written: what a client sent is one, and what
+ * each waiting client gets by it is another, as if that had run behind it. */
+struct log_walk {
+    const uint8_t *at, *end; /* log_walk_begin() sets them */
+    struct log_frame frame;  /* the current one */
+    const uint8_t *command;
+    bool opens, closes, inside; /* MULTI goes before it, EXEC behind it; within one */
+};
+struct log_walk log_walk_begin(const struct log_record *r);
+bool log_walk_next(struct log_walk *w);
 
 /* Writes t's staged log bytes beyond the head; may leave through txn_fail. */
 void ring_stage(struct txn *t);

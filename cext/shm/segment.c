@@ -83,7 +83,7 @@ uint64_t layout_fingerprint(void)
                               STRIPE_COUNT,              SLOT_MAX,              PAGE_SIZE_ARENA,
                               COW_BLOCK,                 ARENA_CLASSES,         SETTING_COUNT,
                               STAT_COUNT,                LOG_RING_BYTES,        sizeof(struct client_record),
-                              UNDO_AREA_BYTES,           INBOX_BYTES,           SLOW_BYTES,           OBSERVE_BYTES,         sizeof(struct repl_shared), 12 /* layout revision: bump when a structure in the arena changes */};
+                              UNDO_AREA_BYTES,           INBOX_BYTES,           SLOW_BYTES,           OBSERVE_BYTES,         sizeof(struct repl_shared), 13 /* layout revision: bump when a structure in the arena changes */};
     uint64_t h = 1469598103934665603ull;
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) h = (h ^ parts[i]) * 1099511628211ull;
     return h;

@@ -118,7 +118,13 @@ static ALWAYS_INLINE void stat_add(enum stat_id id, uint64_t n)
 }
 /* Sum over all slots. */
 uint64_t stat_total(enum stat_id id);
+/* Of keys, values and their tables. */
 int64_t slots_used_bytes(void);
+/* What an empty server has: header, stripe locks, slots. The slots' rings and buffers, clients and maps are left out: how much of them has
+ * memory depends on what was done. */
+static ALWAYS_INLINE int64_t seg_startup_bytes(void) { return (int64_t)seg()->slot_areas_off; }
+/* Used memory, as INFO shows it and maxmemory limits it. */
+static inline int64_t memory_used_bytes(void) { return seg_startup_bytes() + slots_used_bytes(); }
 
 /* Compiler order is enough between what a process stores and what its heir reads after its death. */
 static ALWAYS_INLINE void store_order(void) { atomic_signal_fence(memory_order_seq_cst); }

@@ -86,6 +86,7 @@ void txn_begin(struct txn *t)
     t->used_delta = 0;
     t->log_len = 0;
     t->log_frames = 0;
+    t->log_unit = false;
     t->nchanged = 0;
     store_order();
     atomic_store_explicit(&my_slot->status, STATUS_ACTIVE, memory_order_relaxed);
@@ -339,7 +340,8 @@ static void log_room(struct txn *t, size_t n)
 size_t txn_log_begin(struct txn *t, uint32_t db)
 {
     size_t at = t->log_len;
-    struct log_frame f = {0, db};
+    struct log_frame f = {.db = db & INT32_MAX, .unit = t->log_unit};
+    t->log_unit = false;
     log_room(t, sizeof f);
     memcpy(t->log_buf + at, &f, sizeof f);
     t->log_len += sizeof f;

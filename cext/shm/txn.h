@@ -77,6 +77,7 @@ struct txn {
     uint8_t *log_buf;
     size_t log_len, log_cap;
     uint32_t log_frames; /* commands in log_buf */
+    bool log_unit;       /* the next frame begins a unit (shm/ring.h) */
 };
 
 extern struct txn my_txn; /* the process's one transaction */

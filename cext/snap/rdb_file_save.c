@@ -59,7 +59,7 @@ static void put_head(struct saver *s)
     put_aux(&s->out, "redis-bits", sizeof(void *) == 8 ? "64" : "32");
     snprintf(text, sizeof text, "%lld", (long long)(s->now_ms / 1000));
     put_aux(&s->out, "ctime", text);
-    snprintf(text, sizeof text, "%lld", (long long)slots_used_bytes());
+    snprintf(text, sizeof text, "%lld", (long long)memory_used_bytes());
     put_aux(&s->out, "used-mem", text);
     put_aux(&s->out, "aof-base", s->flags & RDB_FILE_AOF_BASE ? "1" : "0");
     snprintf(text, sizeof text, "%llu", (unsigned long long)snapshot_info()->lsn);

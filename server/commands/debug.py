@@ -33,7 +33,7 @@ _HELP = (
     ("RELOAD [NOSAVE]", "Save the snapshot, empty the dataset and load it again."),
     ("SEGFAULT", "Crash this worker with SIGSEGV."),
     ("SET-ACTIVE-EXPIRE <0|1>", "Switch the background expiry off or on."),
-    ("SLEEP <seconds>", "Stop this worker for a while."),
+    ("SLEEP <seconds>", "Stop all workers for a while."),
     ("STRINGMATCH-LEN <length> <pattern>", "Run the pattern against a string of a's."),
     ("WORKER", "Slot and process id of the worker that serves this connection."),
 )  # fmt: skip

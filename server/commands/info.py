@@ -160,7 +160,8 @@ def _memory(state: ServerState) -> Iterator[Field]:
     resident = segment + private
     total_system = os.sysconf("SC_PHYS_PAGES") * _PAGE
     limit = state.config["maxmemory"]
-    dataset = max(m.used - m.overhead, 0)
+    overhead, arena = m.overhead + m.startup, m.used - m.startup
+    dataset = max(m.used - overhead, 0)
     yield "used_memory", m.used
     yield "used_memory_human", human(m.used)
     yield "used_memory_rss", resident
@@ -168,11 +169,11 @@ def _memory(state: ServerState) -> Iterator[Field]:
     yield "used_memory_peak", peak
     yield "used_memory_peak_human", human(peak)
     yield "used_memory_peak_perc", f"{100 * m.used / peak if peak else 0:.2f}%"
-    yield "used_memory_overhead", m.overhead
-    yield "used_memory_startup", 0
+    yield "used_memory_overhead", overhead
+    yield "used_memory_startup", m.startup
     yield "used_memory_dataset", dataset
-    yield "used_memory_dataset_perc", f"{100 * dataset / m.used if m.used else 0:.2f}%"
-    yield "allocator_allocated", m.used
+    yield "used_memory_dataset_perc", f"{100 * dataset / arena if arena else 0:.2f}%"
+    yield "allocator_allocated", arena
     yield "allocator_active", m.committed
     yield "allocator_resident", m.committed
     yield "total_system_memory", total_system
@@ -193,8 +194,8 @@ def _memory(state: ServerState) -> Iterator[Field]:
     yield "maxmemory", limit
     yield "maxmemory_human", human(limit)
     yield "maxmemory_policy", state.config["maxmemory-policy"]
-    yield "allocator_frag_ratio", _ratio(m.committed, m.used)
-    yield "allocator_frag_bytes", m.committed - m.used
+    yield "allocator_frag_ratio", _ratio(m.committed, arena)
+    yield "allocator_frag_bytes", m.committed - arena
     yield "allocator_rss_ratio", _ratio(1, 1)
     yield "allocator_rss_bytes", 0
     yield "rss_overhead_ratio", _ratio(resident, m.committed)

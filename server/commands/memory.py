@@ -22,14 +22,16 @@ def stats(state: ServerState, call: Call) -> Reply:
     sizes = {db: engine.db_size(db) for db in databases}
     keys = sum(sizes.values())
     peak = state.peak()
-    dataset = max(m.used - m.overhead, 0)
+    tables = m.overhead
+    overhead, arena = tables + m.startup, m.used - m.startup
+    dataset = max(m.used - overhead, 0)
     private = private_bytes()
     segment = state.segment_bytes()
     resident = segment + private
     reply: dict[str, Reply] = {
         "peak.allocated": peak,
         "total.allocated": m.used,
-        "startup.allocated": 0,
+        "startup.allocated": m.startup,
         "replication.backlog": 0,
         "clients.slaves": sum(memory_of(c) for c in clients if c.flags & FLAG_REPLICA),
         "clients.normal": sum(memory_of(c) for c in clients if not c.flags & FLAG_REPLICA),
@@ -40,20 +42,20 @@ def stats(state: ServerState, call: Call) -> Reply:
     }
     for db, size in sizes.items():
         if size:
-            share = m.overhead * size // max(keys, 1)
+            share = tables * size // max(keys, 1)
             reply[f"db.{db}"] = {"overhead.hashtable.main": share, "overhead.hashtable.expires": 0}
     reply |= {
-        "overhead.total": m.overhead,
+        "overhead.total": overhead,
         "keys.count": keys,
-        "keys.bytes-per-key": m.used // keys if keys else 0,
+        "keys.bytes-per-key": arena // keys if keys else 0,
         "dataset.bytes": dataset,
-        "dataset.percentage": 100.0 * dataset / m.used if m.used else 0.0,
+        "dataset.percentage": 100.0 * dataset / arena if arena else 0.0,
         "peak.percentage": 100.0 * m.used / peak if peak else 0.0,
-        "allocator.allocated": m.used,
+        "allocator.allocated": arena,
         "allocator.active": m.committed,
         "allocator.resident": m.committed,
-        "allocator-fragmentation.ratio": m.committed / m.used if m.used else 1.0,
-        "allocator-fragmentation.bytes": m.committed - m.used,
+        "allocator-fragmentation.ratio": m.committed / arena if arena else 1.0,
+        "allocator-fragmentation.bytes": m.committed - arena,
         "allocator-rss.ratio": 1.0,
         "allocator-rss.bytes": 0,
         "rss-overhead.ratio": resident / m.committed if m.committed else 1.0,
@@ -69,7 +71,7 @@ def stats(state: ServerState, call: Call) -> Reply:
 @command("memory|doctor")
 def doctor(state: ServerState, call: Call) -> Reply:
     m = engine.memory()
-    if m.used < _ROOM:
+    if m.used - m.startup < _ROOM:
         return Verbatim(b"The dataset is nearly empty: there is nothing to examine yet.\n")
     found: list[str] = []
     peak = state.peak()

@@ -86,6 +86,7 @@ def command_times_reset(index: int) -> None:
 @dataclass(frozen=True, slots=True)
 class Memory:
     used: int
+    startup: int
     committed: int
     arena_size: int
     overhead: int
@@ -111,7 +112,14 @@ def waiting() -> Waiting:
 def memory() -> Memory:
     row = ffi.new("struct engine_memory *")
     lib.engine_memory(row)
-    return Memory(max(int(row.used), 0), int(row.committed), int(row.arena_size), int(row.overhead), int(row.segment))
+    return Memory(
+        max(int(row.used), 0),
+        int(row.startup),
+        int(row.committed),
+        int(row.arena_size),
+        int(row.overhead),
+        int(row.segment),
+    )
 
 
 def memory_peak(reset: bool = False) -> int:

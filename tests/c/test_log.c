@@ -140,6 +140,38 @@ static void batches_select_wrap_and_end_with_a_mark(void)
     fixture_close(fd);
 }
 
+/* What a command caused for clients that waited stands behind its MULTI, each with a MULTI of its own if it needs one. */
+static void what_waiting_clients_get_are_units_of_their_own(void)
+{
+    int fd = open_with_log();
+    static const struct {
+        const char *units, *want; /* digits: frames of each unit; P: a frame */
+    } rows[] = {{"1", "P"}, {"2", "(PP)"}, {"11", "PP"}, {"21", "(PP)P"}, {"12", "P(PP)"}, {"131", "P(PPP)P"}};
+    for (uint32_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct log_merge m;
+        struct log_batch b = {.db = 0};
+        uint64_t before = atomic_load(&seg()->lsn);
+        use_slot(1);
+        struct txn *t = fixture_begin();
+        for (const char *u = rows[i].units; *u; u++) {
+            t->log_unit = u != rows[i].units;
+            for (char f = '0'; f < *u; f++) put(t, 0, "*1\r\n$4\r\nPING\r\n");
+        }
+        txn_commit(t);
+        log_merge_init(&m, before);
+        const struct log_record *r = log_merge_next(&m);
+        CHECK(r && log_batch_add(&b, r));
+        log_merge_take(&m, r);
+        char got[16] = "";
+        for (size_t p = 0; p < b.len; p++) /* a frame is an array of one word */
+            if (b.buf[p] == '*') strcat(got, b.buf[p + 8] == 'M' ? "(" : b.buf[p + 8] == 'E' ? ")" : "P");
+        CHECK_MEM(got, rows[i].want, strlen(rows[i].want) + 1);
+        ring_consume_to(1, m.at[1]);
+        log_batch_free(&b);
+    }
+    fixture_close(fd);
+}
+
 static size_t append_batch(uint8_t *out, size_t n, uint64_t synced)
 {
     struct log_batch b = batch_of(2, 0, 1);
@@ -517,6 +549,7 @@ int main(void)
     RUN(a_gap_waits_for_its_record);
     RUN(the_writer_is_woken_when_the_last_has_come);
     RUN(batches_select_wrap_and_end_with_a_mark);
+    RUN(what_waiting_clients_get_are_units_of_their_own);
     RUN(torn_ends_are_known_from_damage);
     RUN(what_was_not_forced_may_be_missing_anywhere);
     RUN(others_may_go_on_in_a_file_of_ours);

@@ -50,6 +50,16 @@ def wait_blocked(w: Wire, count: int) -> None:
         time.sleep(0.002)
 
 
+def test_a_key_whose_time_has_passed_in_exec_serves_nobody(w: Wire, connect: Connect) -> None:
+    other = waiting(w, connect, "BLPOP", "k", 0)
+    for command in (["MULTI"], ["RPUSH", "k", "v"], ["PEXPIRE", "k", 30], ["DEBUG", "SLEEP", "0.06"]):
+        w(*command)
+    assert w("EXEC") == [1, 1, OK]
+    assert blocked(w) == 1
+    w("RPUSH", "k", "new")
+    assert other.read() == [b"k", b"new"]
+
+
 def waiting(w: Wire, connect: Connect, *command: str | bytes | int) -> Wire:
     """A client that waits in this command."""
     before = blocked(w)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from wire import Status, Wire
@@ -418,6 +419,25 @@ def test_debug_object_sleep_stringmatch(client: Wire):
     assert time.monotonic() - start >= 0.05
     assert client("DEBUG", "STRINGMATCH-LEN", 100000, "a*" * 20 + "b") == 0
     assert client("DEBUG", "STRINGMATCH-LEN", 10, "a*a") == 1
+
+
+def test_debug_sleep_stops_all_workers(client: Wire, server: Any):
+    others = [Wire(server.port) for _ in range(8)]
+    for _ in range(5):  # again if this machine was so slow that the sleep began behind the pings
+        client.send("DEBUG", "SLEEP", 0.4)
+        time.sleep(0.15)
+        asked, waits = time.monotonic(), []
+        for other in others:
+            other.send("PING")
+        for other in others:
+            assert other.read() == "PONG"
+            waits.append(time.monotonic() - asked)
+        assert client.read() == "OK"
+        if min(waits) > 0.2:
+            break
+    for other in others:
+        other.close()
+    assert min(waits) > 0.2
 
 
 def test_time(client: Wire):

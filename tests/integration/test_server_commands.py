@@ -159,6 +159,15 @@ def test_latency_events(shoal: ShoalServer) -> None:
 
 
 def test_memory(client: redis.Redis) -> None:
+    empty = client.info("memory")
+    startup = empty["used_memory_startup"]
+    assert empty["used_memory"] >= startup > 0
+    assert empty["used_memory_overhead"] + empty["used_memory_dataset"] == empty["used_memory"]
+    assert client.memory_stats()["startup.allocated"] == startup
+    client.config_set("maxmemory", startup - 1)
+    with pytest.raises(redis.ResponseError, match="used memory > 'maxmemory'"):
+        client.set("big", "x")
+    client.config_set("maxmemory", 0)
     client.set("big", "x" * 1_000_000)
     stats = client.memory_stats()
     assert stats["keys.count"] == 1
