@@ -15,7 +15,7 @@
 #include "log/logsync.h"
 #include "log/logwriter.h"
 
-struct log_file log_file = {.fd = -1};
+struct log_file log_file = {.fd = -1, .fds = {-1, -1, -1}};
 
 static struct {
     char text[512];
@@ -37,10 +37,13 @@ static void say(bool warning, const char *fmt, ...)
 
 const char *logwriter_words(bool *warning)
 {
+    static char said[sizeof words.text];
+    log_pen_take();
     *warning = words.warning;
-    if (!words.there) return "";
+    snprintf(said, sizeof said, "%s", words.there ? words.text : "");
     words.there = false;
-    return words.text;
+    log_pen_drop();
+    return said;
 }
 
 void log_file_fail(const char *what, int error)
@@ -57,7 +60,11 @@ void log_file_fail(const char *what, int error)
 void log_file_close(void)
 {
     log_sync_rest();
-    if (log_file.fd >= 0) close(log_file.fd);
+    log_lanes_rest();
+    for (uint32_t i = 0; i < LOG_LANES; i++) {
+        if (log_file.fds[i] >= 0) close(log_file.fds[i]);
+        log_file.fds[i] = -1;
+    }
     log_file.fd = -1;
     log_file.number = 0;
 }
@@ -97,7 +104,8 @@ void log_file_open(struct log_mark m)
     log_file.bytes = m.bytes;
     log_file.synced = 0;
     snprintf(path, sizeof path, "%s/%s.%" PRIu64 ".incr.aof", log_file.folder, log_file.name, m.file);
-    log_file.fd = open(path, O_WRONLY | O_CLOEXEC);
+    for (uint32_t i = 0; i < LOG_LANES; i++) log_file.fds[i] = open(path, O_WRONLY | O_CLOEXEC);
+    log_file.fd = log_file.fds[0];
     if (log_file.fd < 0 || fstat(log_file.fd, &st)) {
         log_file_fail("Can't open", errno);
     } else if ((uint64_t)st.st_size < m.bytes) {
@@ -115,6 +123,8 @@ void log_file_open(struct log_mark m)
 
 bool log_file_sync(void)
 {
+    log_lanes_rest();
+    if (log_failed()) return false;
     struct log_mark m = logwriter_mark();
     int error = log_sync_rest();
     if (!error) {

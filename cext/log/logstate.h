@@ -1,7 +1,7 @@
 /* log/logstate.h - the log's words in the segment's header, for the parts of the log writer. What they mean together: logwriter.h.
  *
  * Writers: the mark belongs to the log writer alone (and to logwriter_resume() before anything is served); durable_lsn and synced_lsn only
- * grow, and are moved by the log writer, its helper thread, and the persistence process for what a base holds. No locks. Death: each word
+ * grow, and are moved by the log writer's threads and the persistence process for what a base holds. No locks. Death: each word
  * is whole at any instruction; the mark flips between two copies.
  */
 #ifndef SHOAL_LOG_LOGSTATE_H

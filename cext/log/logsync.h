@@ -1,8 +1,8 @@
 /* log/logsync.h - fdatasync beside the writing: a helper thread of the log writer process, for everysec and no.
  *
  * One order at a time: what was written before it was given is on the disk when the thread publishes synced_lsn. Private memory under a
- * mutex. Death: the thread dies with its process; what it had not published is forced by the heir. Not for `always`, where the log writer
- * waits for the disk itself (logfile.h).
+ * mutex. Death: the thread dies with its process; what it had not published is forced by the heir. Not for `always`, where who writes
+ * waits for the disk himself (loglanes.h).
  */
 #ifndef SHOAL_LOG_LOGSYNC_H
 #define SHOAL_LOG_LOGSYNC_H

@@ -1,4 +1,5 @@
-/* log/logwriter.c - the log writer's loop: batches, changes of files, naps. The protocol, deaths and failures: logwriter.h. */
+/* log/logwriter.c - the log writer's rounds: batches, changes of files, naps. Each of its threads runs them, with the pen (loglanes.h). The
+ * protocol, deaths and failures: logwriter.h. */
 #include "log/logwriter.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include "base/turn.h"
 #include "log/logbatch.h"
 #include "log/logfile.h"
+#include "log/loglanes.h"
 #include "log/logmerge.h"
 #include "log/logstate.h"
 #include "log/logsync.h"
@@ -22,19 +24,16 @@
 #define NAP_MS_BUSY 5   /* else we look by ourselves */
 #define NAP_MS_IDLE 25
 #define IDLE_ROUNDS 100u
+#define UNPUBLISHED_US 50 /* for a record whose LSN is taken but which is not published yet */
 #define SYNC_EVERY_US 800000 /* everysec: with a batch on its way and an fdatasync of 0.2 s nothing older than a second is lost */
 #define SYNC_NO_EVERY_US 30000000 /* no: only so that damage in an old part of the file can be told from what a power cut left */
-#define LINGER_FROM_US 500   /* an fdatasync that takes less is not worth waiting for company */
-#define LINGER_MOST_US 2000
-#define TURN_NS 100000 /* whoever waits for the disk waits for this process: it goes before workers when an fdatasync is over */
 
 static struct {
     struct log_merge merge;
     struct log_batch batch;
-    int64_t linger_us; /* monotonic: gather for the next batch until then, 0 = do not; see linger() */
-    uint64_t linger_lsn; /* or until this LSN was given out */
-    uint32_t missed, rest; /* lingered in vain so often in a row; batches without lingering that follow from it */
-    uint32_t idle;     /* rounds without work */
+    int64_t until_us;    /* monotonic: the next batch waits for company until then, */
+    uint64_t wanted_lsn; /* or until this LSN is given out; 0 = it does not wait (loglanes.h) */
+    uint32_t idle;       /* rounds without work */
 } w;
 
 /* ---- one batch ---- */
@@ -72,45 +71,46 @@ static bool syncs_held(void)
     return atomic_load_explicit(&seg()->log_hold_syncs, memory_order_relaxed) && setting(SET_no_appendfsync_on_rewrite);
 }
 
-/* Sleeps for at most so long, or until a worker wakes it: because LSN `wanted` was given out, or, with 0, because there is anything. */
+/* Is there what the log writer would sleep for? Called when workers can see what wakes it. */
+static bool come(uint64_t wanted)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in ring_wake_writer: one of both sees the other */
+    if (wanted) return atomic_load_explicit(&seg()->lsn, memory_order_relaxed) >= wanted;
+    return replfeed_ready() ||
+           (!log_failed() && (log_merge_anything(&w.merge) || atomic_load_explicit(&seg()->log_next_file, memory_order_relaxed)));
+}
+
+/* Puts the pen down and sleeps for at most so long, or until a worker wakes it: because LSN `wanted` was given out, or, with 0, because there
+ * is anything. */
 static void doze(uint64_t wanted, int64_t us)
 {
     struct seg_header *h = seg();
     atomic_store_explicit(&h->log_wake_lsn, wanted, memory_order_relaxed);
     atomic_store_explicit(&h->log_sleeps, 1, memory_order_release); /* with log_wake_lsn: pairs with the acquire in ring_wake_writer */
-    atomic_thread_fence(memory_order_seq_cst); /* pairs with the one in ring_wake_writer: one of both sees the other */
-    bool come = wanted ? atomic_load_explicit(&h->lsn, memory_order_relaxed) >= wanted
-                       : replfeed_ready() ||
-                             (!log_failed() && (log_merge_anything(&w.merge) || atomic_load_explicit(&h->log_next_file, memory_order_relaxed)));
-    if (!come) {
+    bool there = come(wanted);
+    bool unpublished = there && w.idle;
+    log_pen_drop();
+    if (!there) {
         struct timespec ts = {us / 1000000, us % 1000000 * 1000};
         syscall(SYS_futex, &h->log_sleeps, FUTEX_WAIT, 1, &ts, NULL, 0);
-    } else if (w.idle) {
-        usleep(50); /* a record whose LSN is taken but which is not published yet */
+    } else if (unpublished) {
+        usleep(UNPUBLISHED_US);
     }
     atomic_store_explicit(&h->log_sleeps, 0, memory_order_relaxed);
+    log_pen_take();
 }
 
-/* appendfsync always on a slow disk: whoever was just released comes back with his next write in a moment, and those who came meanwhile
- * wait already. Begun at once, the next fdatasync would be for the latter alone, and everybody would wait for two; so it is held back for a
- * fraction of its length, until as many have come as are expected. Expectations that fail several times are given up for a while. */
-static void linger_plan(int64_t sync_us)
+/* Another thread sleeps where workers wake: for what this one wants, from now on. */
+static void wait_for_watcher(uint64_t wanted, int64_t until)
 {
-    if (sync_us < LINGER_FROM_US || (w.rest && w.rest--)) return;
-    w.linger_us = clock_mono_us() + MIN(sync_us / 4, LINGER_MOST_US);
-    w.linger_lsn = atomic_load_explicit(&seg()->lsn, memory_order_relaxed) + w.batch.records;
-}
-
-static void linger(void)
-{
-    if (!w.linger_us) return;
-    bool came;
-    int64_t left;
-    while (!(came = atomic_load_explicit(&seg()->lsn, memory_order_relaxed) >= w.linger_lsn) && (left = w.linger_us - clock_mono_us()) > 0)
-        doze(w.linger_lsn, left);
-    w.missed = came ? 0 : w.missed + 1;
-    if (w.missed > 4) w.rest = 64;
-    w.linger_us = 0;
+    atomic_store_explicit(&seg()->log_wake_lsn, wanted, memory_order_relaxed);
+    if (!come(wanted)) {
+        log_watch_wait(until);
+    } else if (w.idle) {
+        log_pen_drop();
+        usleep(UNPUBLISHED_US);
+        log_pen_take();
+    }
 }
 
 static void write_batch(void)
@@ -129,18 +129,19 @@ static void write_batch(void)
     consume();
     atomic_fetch_add_explicit(&seg()->log_batches, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&seg()->log_records, w.batch.records, memory_order_relaxed);
-    if (setting(SET_appendfsync) == FSYNC_ALWAYS && !syncs_held()) {
-        int64_t begun = clock_mono_us();
-        if (!log_file_sync()) return;
-        linger_plan(clock_mono_us() - begun);
-    }
-    if (log_counts()) log_publish_durable(w.batch.lsn);
+    uint64_t lsn = w.batch.lsn;
     if (w.batch.cap > 4 * LOG_BATCH_BYTES) {
         uint64_t db = w.batch.db, second = w.batch.second;
         log_batch_free(&w.batch);
         w.batch.db = db;
         w.batch.second = second;
     }
+    if (setting(SET_appendfsync) == FSYNC_ALWAYS && !syncs_held()) {
+        log_lane_sync(lsn, w.batch.records); /* others may write the next batch meanwhile */
+        return;
+    }
+    log_lanes_rest();
+    if (log_counts() && !log_failed()) log_publish_durable(lsn);
 }
 
 /* ---- changing files ---- */
@@ -163,6 +164,7 @@ static void try_switch(void)
         bool drop = log_failed() || !m.file;
         if (!m.file) log_merge_pass(&w.merge, lsn);
         if (drop ? !log_merge_skip(&w.merge, lsn) : w.merge.next <= lsn) return;
+        log_lanes_rest();
         if (!drop && !log_file_sync()) return; /* with any policy: a file is loaded only if those before it are whole */
         m = (struct log_mark){lsn, file, 0, LOG_DB_NONE};
         log_mark_set(m);
@@ -186,6 +188,7 @@ static void pass_over(void)
 /* Switched off: what the rings still hold of ours was written; nothing more comes. */
 static void finish_off(void)
 {
+    log_lanes_rest();
     struct log_mark m = logwriter_mark();
     if (log_failed()) {
         log_merge_pass(&w.merge, file_limit());
@@ -210,8 +213,14 @@ static void nap(int64_t until_us)
     int64_t ms = setting(SET_appendfsync) == FSYNC_ALWAYS ? NAP_MS_SYNC : w.idle > IDLE_ROUNDS ? NAP_MS_IDLE : NAP_MS_BUSY;
     int64_t us = MIN(MIN(ms * 1000, replfeed_nap_us(w.idle > IDLE_ROUNDS)), until_us - clock_mono_us());
     if (log_failed()) us = MIN(us, 20000);
+    if (w.wanted_lsn) us = MIN(us, w.until_us - clock_mono_us());
     if (us <= 0) return;
-    doze(0, us);
+    if (log_watch_begin()) {
+        doze(w.wanted_lsn, us);
+        log_watch_end();
+    } else {
+        wait_for_watcher(w.wanted_lsn, clock_mono_us() + us);
+    }
     w.idle++;
 }
 
@@ -224,14 +233,27 @@ static void sync_now_and_then(void)
     int64_t policy = setting(SET_appendfsync), now = clock_mono_us();
     if (syncs_held() || atomic_load_explicit(&seg()->synced_lsn, memory_order_relaxed) >= m.lsn) return;
     if (policy == FSYNC_ALWAYS) {
-        if (log_file_sync() && log_counts()) log_publish_durable(m.lsn);
+        if (!log_lanes_busy() && log_file_sync() && log_counts()) log_publish_durable(m.lsn);
     } else if (now - log_file.synced_us >= (policy == FSYNC_NO ? SYNC_NO_EVERY_US : SYNC_EVERY_US) && log_sync_ask(log_file.fd, m.lsn, log_file.bytes)) {
         log_file.synced_us = now;
     }
 }
 
+/* Whether a batch may be gathered now; else w.wanted_lsn and w.until_us tell what it waits for. */
+static bool may_begin(void)
+{
+    if (setting(SET_appendfsync) != FSYNC_ALWAYS || syncs_held()) return true;
+    if (log_lane_free(w.merge.next, atomic_load_explicit(&seg()->lsn, memory_order_relaxed), &w.until_us, &w.wanted_lsn)) {
+        w.wanted_lsn = 0;
+        return true;
+    }
+    if (!w.wanted_lsn) w.wanted_lsn = UINT64_MAX; /* all lanes are in use: the first that ends looks by itself */
+    return false;
+}
+
 static bool step(void)
 {
+    w.wanted_lsn = 0;
     struct log_mark m = logwriter_mark();
     if (m.file != log_file.number && !log_failed()) {
         open_file(m);
@@ -253,8 +275,7 @@ static bool step(void)
     }
     uint64_t next = atomic_load_explicit(&seg()->log_next_file, memory_order_acquire);
     bool worked = false;
-    linger();
-    if (!log_failed() && log_file.fd >= 0 && gather()) {
+    if (!log_failed() && log_file.fd >= 0 && may_begin() && gather()) {
         write_batch();
         worked = true;
     }
@@ -270,7 +291,7 @@ void logwriter_begin(const char *folder, const char *name)
     snprintf(log_file.folder, sizeof log_file.folder, "%s", folder);
     snprintf(log_file.name, sizeof log_file.name, "%s", name);
     w.batch.db = LOG_DB_NONE;
-    turn_set(false, 0, TURN_NS);
+    turn_set(false, 0, LOG_TURN_NS);
     prctl(PR_SET_TIMERSLACK, 1000ul); /* nanoseconds, instead of 50 us: short sleeps are short; refused, they are longer */
     struct log_mark m = logwriter_mark();
     log_merge_init(&w.merge, m.lsn);
@@ -278,33 +299,52 @@ void logwriter_begin(const char *folder, const char *name)
     if (m.file && !log_failed()) open_file(m);
 }
 
+static void round_until(int64_t until)
+{
+    bool worked = step();
+    if (replfeed_step()) {
+        consume();
+        worked = true;
+    }
+    sync_now_and_then();
+    log_wake_waiting();
+    if (worked)
+        w.idle = 0;
+    else
+        nap(until);
+}
+
+static void lane_round(void) { round_until(clock_mono_us() + NAP_MS_SYNC * 1000); }
+
 void logwriter_run(uint32_t ms)
 {
     int64_t until = clock_mono_us() + (int64_t)ms * 1000;
-    do {
-        bool worked = step();
-        if (replfeed_step()) {
-            consume();
-            worked = true;
-        }
-        sync_now_and_then();
-        log_wake_waiting();
-        if (worked)
-            w.idle = 0;
-        else
-            nap(until);
-    } while (clock_mono_us() < until);
+    log_pen_take();
+    if (setting(SET_appendfsync) == FSYNC_ALWAYS) log_lanes_start(lane_round);
+    do
+        round_until(until);
+    while (clock_mono_us() < until);
+    log_pen_drop();
 }
 
-bool logwriter_drained(void)
+static bool drained(void)
 {
     if (log_failed() || !logwriter_mark().file) return true;
     if (w.merge.next <= atomic_load_explicit(&seg()->lsn, memory_order_acquire) || log_merge_anything(&w.merge)) return false;
     return setting(SET_appendfsync) == FSYNC_NO || log_file_sync();
 }
 
+bool logwriter_drained(void)
+{
+    log_pen_take();
+    bool yes = drained();
+    log_pen_drop();
+    return yes;
+}
+
 void logwriter_end(void)
 {
+    log_lanes_end();
     log_sync_end();
     struct log_mark m = logwriter_mark();
     if (log_file.fd >= 0 && !log_failed() && m.file == log_file.number && m.bytes == log_file.bytes && log_file.synced == log_file.bytes) log_file_line(m);

@@ -3,8 +3,9 @@
  * A step: gather what the rings show, in LSN order, into one batch; write() it at the end of the current incr file; record {LSN, file, length}
  * in the header (the mark not in use is filled, then the index flips); give the rings' places back; fdatasync by policy; publish
  * durable_lsn; wake the workers whose replies wait (slot.wait_lsn) or whose clients wait for room (slot.log.producer_waits).
- *   always     fdatasync after every write; durable_lsn = synced_lsn. After a slow one the next write waits a little for those whom it
- *              has released: asleep, until the last of them wakes it (log_wake_lsn)
+ *   always     fdatasync after every write; durable_lsn = synced_lsn. On a slow disk several are in flight, each for what was written
+ *              before it began, and are published in order (loglanes.h); a write may wait a little for those who come back after an
+ *              fdatasync that has released them: asleep, until the last of them wakes it (log_wake_lsn)
  *   everysec   a helper thread does it, so writing never waits; durable_lsn follows the write
  *   no         the kernel does it when it likes, and the helper twice a minute (logscan.h says what for)
  *
@@ -16,8 +17,9 @@
  * more; the rings keep their records. A base of a later cut holds their effects: its switch drops them, and durable_lsn follows when the
  * persistence process has put base and manifest on the disk and says so (logwriter_base_done).
  *
- * Parts: logmerge (the rings in LSN order), logbatch (their bytes), logfile (the file and its end), logsync (the helper thread), logstate (the
- * words in the header and whom they wake), logwriter.c (the loop).
+ * Parts: logmerge (the rings in LSN order), logbatch (their bytes), logfile (the file and its end), loglanes (threads and fdatasyncs of `always`, and
+ * the pen, which guards all private memory here), logsync (the helper thread of the others), logstate (the words in the header and whom they wake),
+ * logwriter.c (the rounds).
  *
  * Locks: none but the page lock, for moments (ring_consume_to). Death at any instruction: the heir cuts the file to the mark's length and
  * goes on behind its LSN; places in rings that were not given back are given back then.

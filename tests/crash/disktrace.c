@@ -8,7 +8,7 @@
  *
  * Trace: one record a call, appended with one writev, so the file's order is an order of all processes: a call's record is written after
  * the call and before its result is known to the caller, so whatever follows from the call follows in the file, too. fsync has a record
- * before and one after. Other programs may append records of their own (kind 'M': the marks of clients). See tests/crash/powercut.py.
+ * before and one after, both with its thread, since several may be in flight on one file. Other programs may append records of their own (kind 'M': the marks of clients). See tests/crash/powercut.py.
  *
  * Control: a file of struct control, mapped shared. The seen calls of processes whose thread name begins with `who` are counted; the one with
  * number kill_at ends its process with SIGKILL, before the call or after it, and with `all` its parent (the supervisor), too.
@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 struct control { /* 64 bytes; written by the test, `count` and `killed` by us */
-    _Atomic uint32_t tracing, count, kill_at, after, all, killed, pad[2];
+    _Atomic uint32_t tracing, count, kill_at, after, all, killed, sync_us, pad; /* sync_us: each fsync takes that much longer */
     char who[16]; /* "" = everybody */
     char last[16]; /* the call at which it died */
 };
@@ -41,7 +41,7 @@ struct record {
     uint32_t magic, kind; /* kind: a letter */
     uint64_t time_ns;     /* monotonic */
     uint64_t inode;
-    int64_t a, b;         /* by kind: offset; new length; result; flags */
+    int64_t a, b;         /* by kind: offset, new length or thread; of fsync a folder's (before), its result (after) */
     uint32_t name_len, name2_len;
     uint64_t data_len;
 };
@@ -257,9 +257,11 @@ static int synced(int (*real)(int), int fd, const char *call)
     struct stat st;
     if (!fd_ours(fd, path, &st)) return real(fd);
     int end = step(call);
-    put('B', (uint64_t)st.st_ino, S_ISDIR(st.st_mode), 0, path, NULL, NULL, 0);
+    int64_t who = (int64_t)syscall(SYS_gettid);
+    put('B', (uint64_t)st.st_ino, who, S_ISDIR(st.st_mode), path, NULL, NULL, 0);
+    if (control->sync_us) usleep(control->sync_us);
     int result = real(fd);
-    put('S', (uint64_t)st.st_ino, S_ISDIR(st.st_mode), result, path, NULL, NULL, 0);
+    put('S', (uint64_t)st.st_ino, who, result, path, NULL, NULL, 0);
     if (end) die(call);
     return result;
 }

@@ -23,7 +23,7 @@ PAGE = 4096
 @dataclass(frozen=True, slots=True)
 class Record:
     kind: str
-    """C created, W written, T cut, B and S fsync begun and done, R renamed, U unlinked, D folder made, M a mark of a client."""
+    """C created, W written, T cut, B and S fsync begun and done (a: its thread; b: of a folder; failed), R renamed, U unlinked, D folder made, M a mark of a client."""
     time: float
     """Monotonic seconds."""
     inode: int
@@ -78,15 +78,13 @@ class _File:
     """Not known to be on the disk."""
     forced: int = 0
     """Changes before those."""
-    syncs: list[int] = field(default_factory=list)
-    """Number of changes when an fsync that still runs began."""
 
-    def begin_sync(self) -> None:
-        self.syncs.append(self.forced + len(self.changes))
+    def made(self) -> int:
+        """Changes so far: an fsync that begins now forces so many, whatever others are in flight."""
+        return self.forced + len(self.changes)
 
-    def end_sync(self, ok: bool) -> None:
-        upto = self.syncs.pop(0)
-        while ok and self.forced < upto:
+    def force(self, upto: int) -> None:
+        while self.forced < upto:
             self.changes.pop(0).apply(self.durable)
             self.forced += 1
 
@@ -128,7 +126,8 @@ class Disk:
         self.live: dict[str, _File | str] = {}
         self.durable: dict[str, _File | str] = {}
         self.pending: list[_Naming] = []
-        self.folder_syncs: dict[str, list[_Naming | None]] = {}
+        self.syncing: dict[int, tuple[_File, int] | _Naming | None] = {}
+        """What the fsync that a thread is in will have forced: of a file so many changes, of folders everything up to a naming."""
         self._apply: dict[str, Callable[[Record], None]] = {
             "C": self._create, "W": self._write, "T": self._cut, "B": self._begin_sync, "S": self._end_sync,
             "R": self._rename, "U": self._unlink, "D": self._mkdir, "M": lambda r: None,
@@ -166,17 +165,19 @@ class Disk:
         self.files[r.inode].changes.append(_Change(r.a, None))
 
     def _begin_sync(self, r: Record) -> None:
-        if r.a:
-            self.folder_syncs.setdefault(r.name, []).append(self.pending[-1] if self.pending else None)
+        if r.b:
+            self.syncing[r.a] = self.pending[-1] if self.pending else None
         else:
-            self.files[r.inode].begin_sync()
+            self.syncing[r.a] = self.files[r.inode], self.files[r.inode].made()
 
     def _end_sync(self, r: Record) -> None:
-        if not r.a:
-            self.files[r.inode].end_sync(r.b == 0)
+        last = self.syncing.pop(r.a)
+        if r.b:
             return
-        last = self.folder_syncs[r.name].pop(0)
-        if r.b or last is None or last not in self.pending:
+        if isinstance(last, tuple):
+            last[0].force(last[1])
+            return
+        if last is None or last not in self.pending:
             return
         upto = self.pending.index(last) + 1
         for naming in [p for p in self.pending[:upto] if p.folder == r.name]:

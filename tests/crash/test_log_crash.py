@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 import redis
 from checker import redis_accepts
+from tracing import compile_library
 
 from tests.conftest import ShoalServer, StartServer, wait_until
 
@@ -93,6 +94,20 @@ def kill(server: ShoalServer, kind: str) -> None:
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
 @pytest.mark.parametrize("victim", ["log writer", "worker", "persistence", "mixed"])
 def test_a_killed_process_loses_nothing(start_server: StartServer, fsync: str, victim: str) -> None:
+    _kill_under_load(start_server, fsync, victim)
+
+
+@pytest.mark.parametrize("victim", ["log writer", "mixed"])
+def test_deaths_with_several_fdatasyncs_in_flight(
+    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
+) -> None:
+    (tmp_path / "faults").write_text("sync_ms=8 path=incr")
+    monkeypatch.setenv("LD_PRELOAD", str(compile_library("faultdisk", tmp_path)))
+    monkeypatch.setenv("FAULTDISK", str(tmp_path / "faults"))
+    _kill_under_load(start_server, "always", victim)
+
+
+def _kill_under_load(start_server: StartServer, fsync: str, victim: str) -> None:
     server = start_server("--appendonly", "yes", "--appendfsync", fsync, "--save", "", "--auto-aof-rewrite-percentage", "0")
     writers = [Writer(server.port, i) for i in range(WRITERS)]
     for w in writers:

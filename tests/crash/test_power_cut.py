@@ -61,10 +61,10 @@ def _load(client: redis.Redis, writers: list[Writer], journal: Journal) -> None:
             journal.saved(rounds)
 
 
-def _record(start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str) -> tuple[list[Record], list[Writer]]:
+def _record(start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str, sync_us: int) -> tuple[list[Record], list[Writer]]:
     folder = tmp_path / "traced"
     tracer = Tracer(tmp_path, folder, monkeypatch.setenv)
-    tracer.set(tracing=1)
+    tracer.set(tracing=1, sync_us=sync_us)
     server = start_server(
         "--appendonly", "yes", "--appendfsync", fsync, "--save", "", "--auto-aof-rewrite-percentage", "0", folder=folder
     )
@@ -96,9 +96,22 @@ def _lateness(records: list[Record]) -> float:
     return late
 
 
-@pytest.mark.parametrize("fsync", ["always", "everysec", "no"])
-def test_power_cuts(start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str) -> None:
-    records, writers = _record(start_server, tmp_path, monkeypatch, fsync)
+def _in_flight(records: list[Record]) -> int:
+    """How many fdatasyncs of the log were in flight at once, at most."""
+    threads: set[int] = set()
+    most = 0
+    for r in records:
+        if r.name.endswith(".incr.aof") and r.kind in "BS":
+            (threads.add if r.kind == "B" else threads.discard)(r.a)
+            most = max(most, len(threads))
+    return most
+
+
+@pytest.mark.parametrize(("fsync", "sync_us"), [("always", 0), ("always", 3000), ("everysec", 0), ("no", 0)])
+def test_power_cuts(start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str, sync_us: int) -> None:
+    records, writers = _record(start_server, tmp_path, monkeypatch, fsync, sync_us)
+    if sync_us:
+        assert _in_flight(records) > 1, "on a slow disk several are in flight"
     rnd = random.Random(time.time_ns())
     files = FileChecker(start_server, tmp_path / "checker")
     dumps = FileChecker(start_server, tmp_path / "dumps", appendonly=False)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).parent
-_WORDS = ("tracing", "count", "kill_at", "after", "all", "killed")
+_WORDS = ("tracing", "count", "kill_at", "after", "all", "killed", "sync_us")
 _SIZE = 64
 
 WHO = {"log writer": b"shoal: log writ", "persistence": b"shoal: persiste", "supervisor": b"shoal-server", "": b""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
@@ -311,6 +312,33 @@ def test_a_failing_disk_refuses_writes_and_heals(start_server: StartServer, faul
     assert server.stop() == 0
     again = start_server(*ON, folder=server.folder)
     assert again.client().get("waits") == "1" and again.client().get("a") == "1"
+
+
+def test_a_failing_disk_with_several_fdatasyncs_in_flight(start_server: StartServer, faults: Path) -> None:
+    server = start_server(*ON, "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")
+    client = server.client()
+    faults.write_text("sync_ms=40 path=incr")
+    for i in range(4):
+        client.set("slow", i)
+    before = client.info("persistence")
+    writers = [server.client(socket_timeout=30).connection_pool.get_connection() for _ in range(12)]
+    for turn in range(8):  # at distances of a fraction of an fdatasync, so that no two wait for the same one
+        faults.write_text("sync_ms=40 path=incr" + (" sync_err=EIO" if turn > 5 else ""))
+        writers[turn].send_command("SET", f"w{turn}", "1")
+        time.sleep(0.012)
+    wait_until(lambda: client.info("persistence")["aof_last_write_status"] == "err", 20, "the failure is seen")
+    faults.write_text("")
+    wait_until(lambda: _try(client) == "", 20, "writes resume")
+    assert [w.read_response() for w in writers[:6]] == ["OK"] * 6
+    told = []
+    for w in writers[6:8]:
+        with contextlib.suppress(redis.ResponseError):  # MISCONF: it came after the failure
+            told.append(w.read_response())
+    after = client.info("persistence")
+    assert after["aof_fsyncs"] > before["aof_fsyncs"] and after["aof_last_write_status"] == "ok"
+    assert server.stop() == 0
+    again = start_server(*ON, folder=server.folder)
+    assert again.client().exists(*[f"w{turn}" for turn in range(6 + len(told))]) == 6 + len(told)
 
 
 def _try(client: redis.Redis) -> str:
