@@ -372,13 +372,33 @@ int engine_replica_get(uint32_t i, struct engine_replica *out);
 /* The persistence process. As engine_snapshot_begin(), and the stream for all who have asked so far begins behind the cut, whose number is put
  * into *number. */
 int engine_snapshot_begin_replicas(uint64_t pool_bytes, const char *spill_folder, uint64_t *number, char *err, size_t errlen);
-/* The file of that cut is written: it is sent to whom it is for. fd -1: it came to nothing, they are closed. -1: a worker's queue is full, call it
- * again. */
+/* The file of that cut is written: it is sent to whom it is for. fd -1: it came to nothing, they are closed. -1: a worker's queue is full, or
+ * the log writer has not come to the cut: call it again. */
 int engine_replica_file(uint64_t number, int fd);
 /* Ends what a dead persistence process had begun. */
 void engine_replicas_abandon(void);
 /* No stream any more; whoever comes back starts from the beginning. Replicas that are there are closed. */
 void engine_replication_off(void);
+
+/* ---- following a primary (shm/replica_link.h) ---- */
+struct engine_link {
+    uint32_t state, valid;      /* enum link_state; 1 = the dataset is that of stream `id` up to `offset` */
+    uint64_t client_id, offset; /* 0 = nobody has the connection */
+    int64_t heard_ms, down_ms;  /* since the primary last said something, since the link was lost */
+    char id[48], target[288];   /* zero-terminated; "host port" */
+};
+void engine_link_get(struct engine_link *out);
+/* The dataset is not that of a primary (any more). */
+void engine_link_forget(void);
+/* Its connection in a worker ends. */
+void engine_link_close(void);
+/* The persistence process, while no worker has the link. begin: the dataset is that of stream `id` (40 hex digits) up to `offset`; id: the same
+ * stream has another id now. */
+void engine_link_state(uint32_t state);
+void engine_link_begin(const char *id, uint64_t offset);
+void engine_link_id(const char *id);
+/* A worker gets the connection. -1: not now. */
+int engine_link_hand_over(int fd, const char *target);
 
 /* ---- for the administrator's tool: files are looked at, nothing is loaded; no segment is needed ---- */
 struct engine_aof_scan { /* struct logscan_report; verdict 0 whole 1 torn 2 damaged */

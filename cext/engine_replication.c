@@ -88,6 +88,10 @@ static void end(uint64_t number, bool good)
 int engine_replica_file(uint64_t number, int fd)
 {
     uint64_t slots = 0;
+    if (fd >= 0 && atomic_load(&repl()->anchor) < number) { /* a file that comes before the place in the stream is known is nobody's */
+        ring_wake_writer();
+        return -1;
+    }
     for (uint32_t i = 0; i < REPLICA_MAX && fd >= 0; i++) {
         struct replica_record *r = &repl()->replicas[i];
         uint64_t request = atomic_load(&r->request);
@@ -118,4 +122,43 @@ void engine_replication_off(void)
         uint64_t id = atomic_load(&r->client_id);
         if (id && atomic_load(&r->state) >= REPLICA_SAVES) client_kill(atomic_load(&r->slot), id);
     }
+}
+
+/* ---- following a primary ---- */
+
+void engine_link_get(struct engine_link *out)
+{
+    struct replica_link *l = replica_link();
+    int64_t now = clock_mono_us() / 1000;
+    *out = (struct engine_link){.state = atomic_load(&l->state), .valid = atomic_load(&l->valid), .client_id = atomic_load(&l->client_id),
+                                .offset = *(volatile uint64_t *)&l->offset, .heard_ms = now - atomic_load(&l->heard_ms),
+                                .down_ms = now - atomic_load(&l->down_since_ms)};
+    memcpy(out->id, l->id, REPLID_LEN);
+    memcpy(out->target, l->target, sizeof out->target);
+    out->target[sizeof out->target - 1] = 0;
+}
+
+void engine_link_forget(void) { atomic_store(&replica_link()->valid, 0); }
+void engine_link_state(uint32_t state) { atomic_store(&replica_link()->state, state); }
+
+void engine_link_id(const char *id) { snprintf(replica_link()->id, sizeof replica_link()->id, "%.40s", id); }
+
+void engine_link_begin(const char *id, uint64_t offset)
+{
+    engine_link_id(id);
+    link_store(offset, 0);
+    atomic_store(&replica_link()->valid, 1);
+}
+
+int engine_link_hand_over(int fd, const char *target)
+{
+    snprintf(replica_link()->target, sizeof replica_link()->target, "%s", target);
+    return accept_send_primary(fd) ? 0 : -1;
+}
+
+void engine_link_close(void)
+{
+    struct replica_link *l = replica_link();
+    uint64_t id = atomic_load(&l->client_id);
+    if (id && id != LINK_ON_ITS_WAY) client_kill(atomic_load(&l->slot), id);
 }

@@ -122,6 +122,10 @@ class Config:
             name, _, reason = problem.partition(": ")
             raise _failed(name, reason)
 
+    def follow(self, target: str) -> None:
+        """REPLICAOF: the setting that CONFIG SET cannot change."""
+        self._restore({"replicaof": target})
+
     def plan(self, pairs: Sequence[tuple[str, str]], local: bool, first: bool) -> dict[str, int]:
         """The numbers that set() will change for C; unless `first`, after the plans before it. Raises as set() does."""
         self.refresh()

@@ -505,3 +505,6 @@ class HostPort(Kind):
 
     def lines(self, name: str, value: Value) -> list[str]:
         return [f"{name} {value}"] if value else []
+
+    def numbers(self, name: str, value: Value) -> dict[str, int]:
+        return {name: int(bool(value))}

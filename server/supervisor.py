@@ -97,8 +97,6 @@ class Supervisor:
 
     def _prepare(self) -> None:
         values, handed = self.config.values, self.handed
-        if values["replicaof"]:
-            raise StartError("replicaof: this version of Shoal serves replicas, but cannot be one. Exiting.")
         limits.raise_file_limit(self.config)
         segment.check_room(values["maxmemory"])
         record = segment.lock_folder(values["dir"], held=handed.record_fd if handed else -1)
@@ -294,6 +292,8 @@ class Supervisor:
             case "loaded":
                 self.saving.loaded = True
                 engine.set_word("loaded", 1)
+                if self.announced:
+                    engine.set_word("serving", 1)  # a persistence process died while it replaced the dataset by a primary's
                 self._announce()
                 self._deliver_signals()
             case "backup_ended":

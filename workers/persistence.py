@@ -25,6 +25,7 @@ from shoal.persist import state as save_state
 from shoal.persist import temporary
 from shoal.persist.appendonly import AppendOnly, LoadError
 from shoal.persist.memory_check import MemoryCheck
+from shoal.persist.primary import Primary
 from shoal.persist.replicas import Replicas
 from shoal.workers.child import Child
 
@@ -51,6 +52,7 @@ class Persistence:
         self.aof = AppendOnly(self.config, self.state)
         self.replicas = Replicas(self.config)
         self.check = MemoryCheck(self.config, child.control.fileno())
+        self.primary = Primary(self.config, self.replace_dataset)
 
     def run(self) -> None:
         child = self.child
@@ -73,7 +75,8 @@ class Persistence:
             self.start()
         child.tell({"op": "ready", "slot": child.slot})
         while not child.stopping:
-            select.select([child.control], [], [], _TICK_SECONDS)
+            reads, writes = self.primary.waiting()
+            select.select([child.control, *reads], writes, [], _TICK_SECONDS)
             for message, _ in child.take():
                 self.handle(message)
             self.config.refresh()
@@ -86,6 +89,8 @@ class Persistence:
             if engine.word("serving") and not child.stopping and self.replicas.wanted():
                 self.busy(self.replicas.synchronise)
             self.replicas.by_the_clock()
+            if engine.word("serving") and not child.stopping:
+                self.primary.step()
             engine.lazy_step(_LAZY_ITEMS)
             if engine.word("serving") and not child.stopping:
                 self.check.step(self.state, self.path())
@@ -146,6 +151,19 @@ class Persistence:
             return
         except OSError as e:
             raise LoadError(f"Fatal error: can't open the RDB file {self.path()} for reading: {e.strerror}") from None
+        flags = DROP_EXPIRED | (CHECKSUM if self.config["rdbchecksum"] else 0)
+        try:
+            self.read(fd, flags)
+        except EngineError as e:
+            raise LoadError(
+                f"The RDB file {self.path()} cannot be loaded: {e}. It was not changed. redis-check-rdb tells more; "
+                "put a good copy in its place, or move it away to start empty. Terminating server after rdb file reading failure."
+            ) from None
+        finally:
+            os.close(fd)
+
+    def read(self, fd: int, flags: int) -> None:
+        """An RDB file into the empty keyspace. Raises EngineError."""
         began = time.monotonic()
         size = os.fstat(fd).st_size
         self.state.loading_since, self.state.loading_bytes = time.time(), size
@@ -153,7 +171,6 @@ class Persistence:
         engine.progress_begin(size)
         log_fd = log.descriptor()
         engine.log_to(log_fd, log.level, log.role)
-        flags = DROP_EXPIRED | (CHECKSUM if self.config["rdbchecksum"] else 0)
         try:
             try:
                 found = engine.rdb_load(fd, flags)
@@ -163,13 +180,7 @@ class Persistence:
                 log.warning(f"Loading failed: {e}")
                 self.empty()
                 found = engine.rdb_load(fd, flags)
-        except EngineError as e:
-            raise LoadError(
-                f"The RDB file {self.path()} cannot be loaded: {e}. It was not changed. redis-check-rdb tells more; "
-                "put a good copy in its place, or move it away to start empty. Terminating server after rdb file reading failure."
-            ) from None
         finally:
-            os.close(fd)
             engine.log_to(-1, log.level, log.role)
             if log_fd >= 0:
                 os.close(log_fd)
@@ -181,6 +192,25 @@ class Persistence:
             f"Done loading RDB, keys loaded: {found.keys}, keys expired: {found.expired}, empty keys skipped: {found.empty}."
         )
         log.notice(f"DB loaded from disk: {time.monotonic() - began:.3f} seconds")
+
+    def replace_dataset(self, fd: int) -> None:
+        """By an RDB file of our primary; keys whose time is over stay until it deletes them. Raises EngineError; then there is no key."""
+        self.child.tell({"op": "saving", "on": True})
+        for name in ("loaded", "kept_memory", "serving"):
+            engine.set_word(name, 0)  # who dies in here leaves a dataset that is nobody's
+        engine.set_word("save_cancel", 0)
+        try:
+            engine.flush_all()
+            self.read(fd, CHECKSUM if self.config["rdbchecksum"] else 0)
+        except EngineError:
+            engine.flush_all()
+            raise
+        finally:
+            if engine.word("log_enabled"):
+                self.aof.start()  # the log does not know of what came from the file
+            engine.set_word("loaded", 1)
+            engine.set_word("serving", 1)
+            self.child.tell({"op": "saving", "on": False})
 
     def load_aof(self, reload: bool = False) -> None:
         """Read the append-only file into the empty keyspace."""

@@ -9,6 +9,7 @@
 #include "cmd/propagate.h"
 #include "keyspace/optimistic.h"
 #include "keyspace/prefetch.h"
+#include "shm/replica_link.h"
 #include "shm/ring.h"
 
 void batch_add(struct batch *b, const struct slice *argv, uint32_t argc, size_t end)
@@ -115,6 +116,19 @@ static COLD void apply_reply_mode(struct cmd *c, uint8_t before, size_t mark)
     if (*mode == CLIENT_REPLY_SKIP_NEXT) *mode = CLIENT_REPLY_SKIP;
 }
 
+/* A command of our primary: its commit says that we have the stream up to its end (shm/replica_link.h). What MULTI has queued counts with EXEC. */
+static COLD void link_before(const struct run *r, struct client *cl)
+{
+    my_txn.link_at = cl->link_at + r->b->commands[r->i].end;
+    my_txn.link_db = &cl->db;
+}
+
+static COLD void link_after(const struct run *r, struct client *cl)
+{
+    my_txn.link_at = 0;
+    if (!client_in_multi(cl)) link_store(cl->link_at + r->b->commands[r->i].end, cl->db);
+}
+
 /* Everything that may stand in the way is looked at. False: the command waits (it is not consumed). */
 static bool general_way(struct run *r)
 {
@@ -126,7 +140,10 @@ static bool general_way(struct run *r)
     if (v == VERDICT_RUN) {
         if (my_txn.last_lsn != r->lsn) cl->wrote_lsn = my_txn.last_lsn; /* WAITAOF asks */
         atomic_store_explicit(&cl->record->command, c->spec->index + 1, memory_order_relaxed);
+        const bool from_primary = cl->flags & CLIENT_FLAG_PRIMARY;
+        if (unlikely(from_primary)) link_before(r, cl);
         dispatch_general(c, r->all);
+        if (unlikely(from_primary)) link_after(r, cl);
         if (monitor_any()) monitor_command(c);
         my_txn.on_fail = &r->failed; /* EXEC and others bring their own */
         dispatch_clock_limit(&r->clock); /* CONFIG SET may have changed it */
@@ -184,7 +201,7 @@ uint32_t batch_run(struct batch *b, struct client *cl, struct reply *out, size_t
     if (b->count > 1) fetch_ahead(b, cl->db);
     dispatch_clock_start(&r.clock);
     my_txn.on_fail = &r.failed;
-    if (setjmp(r.failed) && !dispatch_recover(&r.c, r.mark, &r.tries, &r.all)) {
+    if (setjmp(r.failed) && (my_txn.link_at = 0, !dispatch_recover(&r.c, r.mark, &r.tries, &r.all))) {
         dispatch_account(&r.c, &r.clock);
         r.i++;
     }

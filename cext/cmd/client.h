@@ -60,6 +60,7 @@ struct client {
     struct parser parser;         /* state of a command that is not complete */
 
     uint64_t counted_memory;      /* what of it is in slot.client_memory (net/crowd.h) */
+    uint64_t link_at;             /* CLIENT_FLAG_PRIMARY: position in its stream where its input begins (net/primary.h) */
     uint64_t wrote_lsn;           /* of its last write that was logged; 0 = none (WAITAOF) */
 
     /* output not yet taken by the socket */

@@ -30,7 +30,9 @@ static bool may_begin(struct cmd *c)
 {
     struct client *cl = c->client;
     if (cl->flags & CLIENT_FLAG_REPLICA) return false; /* it is one already: ignored, as Redis does */
-    if (cl->fd < 0 || c->in_exec)
+    if (is_replica())
+        reply_errorf(c->out, "ERR Shoal does not serve replicas while it is a replica itself");
+    else if (cl->fd < 0 || c->in_exec)
         reply_errorf(c->out, "ERR SYNC and PSYNC need a connection of their own");
     else if (cl->out_first)
         reply_errorf(c->out, "ERR SYNC and PSYNC are invalid with pending output");
@@ -128,6 +130,7 @@ void cmd_replconf(struct cmd *c)
             if (num_parse_i64(c->argv[i + 1].p, c->argv[i + 1].n, &n) && n >= 0) replica_ack(r, (uint64_t)n);
             return; /* what follows is for other kinds of primaries (FACK) */
         } else if (arg_is(c, i, "getack")) {
+            if (c->client->flags & CLIENT_FLAG_PRIMARY) primary_ack(c->client);
             return; /* asked of replicas */
         } else if (arg_is(c, i, "rdb-only")) {
             if (!arg_i64_range(c, i + 1, 0, 1, &n)) return;

@@ -92,7 +92,7 @@ static bool lacks_replicas(void)
 bool dispatch_gate(const struct client *cl)
 {
     const struct seg_header *h = seg();
-    return cl->flags & (CLIENT_FLAG_MULTI | CLIENT_FLAG_PUBSUB) || cl->reply_mode != CLIENT_REPLY_ON || needs_auth(cl) ||
+    return cl->flags & (CLIENT_FLAG_MULTI | CLIENT_FLAG_PUBSUB | CLIENT_FLAG_PRIMARY) || is_replica() || cl->reply_mode != CLIENT_REPLY_ON || needs_auth(cl) ||
            !word(&h->serving) || word(&h->clients_paused) || word(&h->write_error) || evict_needed() || lacks_replicas() ||
            monitor_any();
 }
@@ -178,12 +178,17 @@ static enum verdict check_state(struct cmd *c, uint64_t flags)
         if (error & 1 && setting(SET_stop_writes_on_bgsave_error)) return refuse_id(c, ERR_MISCONF_RDB);
         if (error & 2) return refuse_log(c);
     }
-    if (unlikely(flags & CMD_WRITE && lacks_replicas())) return refuse_id(c, ERR_NOREPLICAS);
+    if (unlikely(is_replica())) {
+        if (flags & CMD_WRITE && setting(SET_replica_read_only)) return refuse_id(c, ERR_READONLY);
+    } else if (unlikely(flags & CMD_WRITE && lacks_replicas())) {
+        return refuse_id(c, ERR_NOREPLICAS);
+    }
     if (resp2_subscriber(c->client) && !while_subscribed[c->spec->index]) {
         char text[256];
         snprintf(text, sizeof text, error_text(ERR_SUBSCRIBED), c->spec->fullname);
         return refuse(c, text);
     }
+    if (unlikely(is_replica()) && !setting(SET_replica_serve_stale_data) && !(flags & CMD_STALE) && !link_is_up()) return refuse_id(c, ERR_MASTERDOWN);
     if (!word(&h->serving) && !(c->spec->flags & CMD_LOADING)) {
         /* Redis answers nobody while a short load runs; here others listen already, so their commands wait as long */
         int64_t since = c->now_ms - (int64_t)atomic_load_explicit(&h->started_ms, memory_order_relaxed);
@@ -212,10 +217,12 @@ enum verdict dispatch_check(struct cmd *c)
     if (unlikely(!c->spec->handler)) return wrong_arity(c);
     if (unlikely(!(c->spec->flags & CMD_NO_AUTH) && needs_auth(c->client))) return refuse_id(c, ERR_NOAUTH);
     if (unlikely(client_in_multi(c->client) && c->spec->flags & CMD_NO_MULTI)) return refuse_id(c, ERR_NOTINMULTI);
-    uint64_t flags = flags_with_queue(c);
-    enum verdict v = check_state(c, flags);
-    if (unlikely(v != VERDICT_RUN)) return v;
-    if (unlikely(paused(c, flags))) return VERDICT_HELD;
+    if (likely(!(c->client->flags & CLIENT_FLAG_PRIMARY))) { /* what the primary has done is done here, too */
+        uint64_t flags = flags_with_queue(c);
+        enum verdict v = check_state(c, flags);
+        if (unlikely(v != VERDICT_RUN)) return v;
+        if (unlikely(paused(c, flags))) return VERDICT_HELD;
+    }
     if (client_in_multi(c->client) && !ends_multi(c->spec) && c->spec->handler != cmd_multi && c->spec->handler != cmd_watch) {
         multi_queue(c);
         return VERDICT_QUEUED;

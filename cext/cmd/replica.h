@@ -42,6 +42,8 @@ bool replica_full(struct replica *r);
 bool replica_continue(struct replica *r, uint64_t at);
 /* REPLCONF ACK. */
 void replica_ack(struct replica *r, uint64_t offset);
+/* Tells our primary how far we are. */
+void primary_ack(struct client *c);
 /* The connection ends. */
 void replica_client_closed(struct client *c);
 

@@ -40,7 +40,8 @@ static int64_t used_bytes(void)
 bool evict_needed(void)
 {
     int64_t most = setting(SET_maxmemory);
-    return unlikely(most > 0) && used_bytes() > most;
+    if (likely(most <= 0) || (is_replica() && setting(SET_replica_ignore_maxmemory))) return false;
+    return used_bytes() > most;
 }
 
 /* ---- the pool ---- */

@@ -138,7 +138,7 @@ static void note_stale(uint32_t removed, uint64_t looked)
 
 uint32_t ks_expire_cycle(uint32_t share, uint32_t shares, uint32_t budget_us)
 {
-    if (!ks_expiry_on || !setting(SET_active_expire_enabled) || ks_expire_held()) return 0;
+    if (!ks_expiry_on || !setting(SET_active_expire_enabled) || ks_expire_held() || is_replica()) return 0;
     int64_t begun = clock_mono_us();
     uint32_t removed = 0;
     uint64_t looked = 0;

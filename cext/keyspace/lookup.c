@@ -103,7 +103,7 @@ static uint32_t noted_count;
 
 static COLD void note_expired(const struct key *k)
 {
-    if (noted_count == ARRAY_LEN(noted) || seg()->readonly_replica || ks_expire_held()) return;
+    if (noted_count == ARRAY_LEN(noted) || is_replica() || ks_expire_held()) return;
     uint8_t *copy = malloc(k->name.n + 1); /* private; handed over before anything can fail */
     if (!copy) return;
     memcpy(copy, k->name.p, k->name.n);

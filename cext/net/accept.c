@@ -13,8 +13,10 @@
 
 #include "net/client.h"
 #include "net/log.h"
+#include "net/primary.h"
 #include "net/replica.h"
 #include "net/worker.h"
+#include "shm/replica_link.h"
 
 #define LISTENERS_MAX 32u
 #define ACCEPTS_A_TURN 64
@@ -29,12 +31,12 @@ static struct listener {
 static uint32_t listeners_count;
 static int spare_fd = -1;
 
-#define PARCEL_FILE 16u /* beside enum listener_kind */
+enum { PARCEL_FILE = 16, PARCEL_PRIMARY }; /* beside enum listener_kind */
 
 struct parcel {
     uint32_t births; /* of the worker for which the place was reserved */
-    uint32_t kind;   /* enum listener_kind: a connection; PARCEL_FILE: a snapshot for replicas */
-    uint64_t number; /* of its cut */
+    uint32_t kind;   /* enum listener_kind: a connection; PARCEL_FILE: a snapshot for replicas; PARCEL_PRIMARY: the link to our primary */
+    uint64_t number; /* of its cut; of the hand-over */
 };
 
 void accept_init(void)
@@ -196,6 +198,23 @@ static bool hand_over(uint32_t slot, int fd, enum listener_kind kind)
 
 bool accept_send_file(uint32_t slot, int fd, uint64_t number) { return send_parcel(slot, fd, (struct parcel){0, PARCEL_FILE, number}); }
 
+bool accept_send_primary(int fd)
+{
+    struct replica_link *l = replica_link();
+    uint32_t best = SLOT_MAX;
+    for (uint32_t i = 0; i < SLOT_MAX; i++)
+        if (handovers[i].send >= 0 && atomic_load(&slot_at(i)->ready) && lives(slot_at(i)) &&
+            (best == SLOT_MAX || atomic_load(&slot_at(i)->clients) < atomic_load(&slot_at(best)->clients)))
+            best = i;
+    if (best == SLOT_MAX) return false;
+    uint64_t number = atomic_fetch_add(&l->number, 1) + 1;
+    atomic_store(&l->slot, best);
+    atomic_store(&l->client_id, LINK_ON_ITS_WAY);
+    if (send_parcel(best, fd, (struct parcel){0, PARCEL_PRIMARY, number})) return true;
+    atomic_store(&l->client_id, 0);
+    return false;
+}
+
 static void admit(int fd, const struct listener *l, const struct sockaddr_storage *from)
 {
     if (accept_total() >= (uint64_t)setting(SET_maxclients)) {
@@ -265,6 +284,13 @@ void accept_handed_over(void)
         if (whole) memcpy(&fd, CMSG_DATA(head), sizeof fd);
         if (n == sizeof parcel && parcel.kind == PARCEL_FILE) {
             if (whole) replica_file_arrived(fd, parcel.number);
+            continue;
+        }
+        if (n == sizeof parcel && parcel.kind == PARCEL_PRIMARY) {
+            if (!whole)
+                link_sweep(my_slot_index); /* no free descriptor: it is tried again */
+            else if (set_options(fd, LISTENER_TCP), primary_arrived(fd, parcel.number))
+                atomic_fetch_add_explicit(&my_slot->clients, 1, memory_order_relaxed);
             continue;
         }
         if (parcel.births != (uint32_t)atomic_load_explicit(&my_slot->births, memory_order_relaxed))

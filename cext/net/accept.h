@@ -4,7 +4,7 @@
  * fewest (slot.clients, ties to itself), reserves the place there by adding one, and hands the descriptor over through that worker's
  * unix datagram socket. Sockets and their queues outlive a worker's death, so a connection on its way waits for the heir.
  *
- * A replica's snapshot file comes through the same socket, from the persistence process.
+ * A replica's snapshot file, and the link to our own primary, come through the same socket, from the persistence process.
  *
  * slot.clients counts connections served or on their way. A message names the birth of the worker it was meant for: an heir, whose
  * count starts at 0, adds those that were reserved before it was born.
@@ -34,6 +34,8 @@ void accept_timer(void);
 void accept_give_place_back(void);
 /* For the persistence process: the file of cut `number` goes to the replicas of a worker. False: its queue is full. */
 bool accept_send_file(uint32_t slot, int fd, uint64_t number);
+/* For the persistence process: the worker with the fewest connections gets the link to our primary (net/primary.h). False: nobody takes it now. */
+bool accept_send_primary(int fd);
 /* Connections of all workers. */
 uint32_t accept_total(void);
 

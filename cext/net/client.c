@@ -20,6 +20,7 @@
 #include "net/crowd.h"
 #include "net/input.h"
 #include "net/output.h"
+#include "net/primary.h"
 #include "net/replica.h"
 #include "net/worker.h"
 #include "resp/reply.h"
@@ -191,6 +192,7 @@ void client_destroy(struct client *c)
     blocking_client_closed(c);
     monitor_stop(c);
     replica_client_closed(c);
+    primary_client_closed(c);
     if (c->fd >= 0) {
         unlink_client(c);
         record_release(c->record);

@@ -47,7 +47,7 @@ struct crowd {
 
 static struct crowd look(void)
 {
-    const uint32_t stays = CLIENT_FLAG_NO_EVICT | CLIENT_FLAG_REPLICA | CLIENT_FLAG_MONITOR;
+    const uint32_t stays = CLIENT_FLAG_NO_EVICT | CLIENT_FLAG_REPLICA | CLIENT_FLAG_PRIMARY | CLIENT_FLAG_MONITOR;
     struct crowd found = {0};
     for (uint32_t i = 0; i < seg()->clients_max; i++) {
         struct client_record *r = client_record_at(i);

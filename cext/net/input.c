@@ -14,6 +14,7 @@
 #include "net/linger.h"
 #include "net/log.h"
 #include "net/output.h"
+#include "net/primary.h"
 #include "net/worker.h"
 #include "shm/ring.h"
 #include "snap/rdb_load.h"
@@ -146,6 +147,8 @@ static size_t process(struct client *c, const uint8_t *p, size_t n)
     int64_t until = ticks_now() + ticks_from_us(TURN_US);
     size_t at = 0;
     uint32_t count = 0;
+    const bool from_primary = c->flags & CLIENT_FLAG_PRIMARY;
+    if (unlikely(from_primary) && !primary_begin(c)) return n;
     worker_reply.resp = c->resp;
     worker_reply.errors = worker_reply.errors_counted = 0;
     input_running = c;
@@ -167,6 +170,7 @@ static size_t process(struct client *c, const uint8_t *p, size_t n)
         }
     }
     input_running = NULL;
+    if (unlikely(from_primary)) primary_end(c, at);
     output_send(c, &worker_reply);
     if (unlikely(c->multi || c->watches)) crowd_account(c);
     if (unlikely(worker_reply.cap > 4 * REPLY_FLUSH)) reply_deinit(&worker_reply);

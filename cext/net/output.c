@@ -11,6 +11,7 @@
 #include "cmd/dispatch.h"
 #include "net/crowd.h"
 #include "net/log.h"
+#include "net/primary.h"
 #include "net/replica.h"
 #include "net/worker.h"
 #include "shm/slot.h"
@@ -268,6 +269,10 @@ void output_send(struct client *c, struct reply *r)
         server_log(LOG_WARNING, "client id=%llu closed: no memory for its reply", (unsigned long long)c->id);
         client_close_asap(c);
         r->broken = false;
+    }
+    if (unlikely(c->flags & CLIENT_FLAG_PRIMARY)) {
+        primary_replied(c, r);
+        return;
     }
     bool kept_from = unlikely(c->flags & CLIENT_FLAG_REPLICA) && r->len && !replica_may_reply(c);
     if (c->close_asap || kept_from || !r->len || !reply_fits(c, r)) {

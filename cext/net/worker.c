@@ -23,6 +23,7 @@
 #include "net/linger.h"
 #include "net/log.h"
 #include "net/output.h"
+#include "net/primary.h"
 #include "net/replica.h"
 #include "net/slow.h"
 #include "shm/inbox.h"
@@ -206,7 +207,7 @@ static void sweep_clients(int64_t now_ms)
         client_publish(c);
         crowd_account(c);
         if (c->out_first) output_check_limits(c);
-        bool exempt = c->blocked || c->away || c->flags & (CLIENT_FLAG_PUBSUB | CLIENT_FLAG_REPLICA | CLIENT_FLAG_MONITOR);
+        bool exempt = c->blocked || c->away || c->flags & (CLIENT_FLAG_PUBSUB | CLIENT_FLAG_REPLICA | CLIENT_FLAG_PRIMARY | CLIENT_FLAG_MONITOR);
         if (timeout > 0 && !exempt && now_ms - c->active_ms > timeout) {
             server_log(LOG_VERBOSE, "Closing idle client id=%llu", (unsigned long long)c->id);
             client_close_asap(c);
@@ -387,6 +388,7 @@ int worker_serve(void)
         input_run();
         inbox_receive(on_message);
         replicas_turn();
+        primary_turn();
         blocking_expire(clock_cached_mono_us() / 1000);
         if (clock_cached_mono_us() >= MIN(next_cron_us, next_tick_us)) cron(clock_cached_mono_us());
         free_some();

@@ -111,6 +111,7 @@ void replicas_sweep(uint32_t slot)
             replica_release(r);
     }
     atomic_fetch_and(&repl()->ack_slots, ~(1ull << slot));
+    link_sweep(slot);
 }
 
 uint32_t replicas_good(uint64_t ack, int64_t max_lag_ms)

@@ -20,7 +20,7 @@
 #ifndef SHOAL_SHM_BACKLOG_H
 #define SHOAL_SHM_BACKLOG_H
 
-#include "shm/slot.h"
+#include "shm/replica_link.h"
 
 #define REPLICA_MAX 64u
 #define BACKLOG_LEAST (4ull << 20) /* bytes of memory that the ring has at least, whatever repl-backlog-size says */
@@ -77,6 +77,7 @@ struct repl_shared {
     _Atomic uint32_t mark_index;  /* which of the marks counts */
     uint32_t pad2;
     struct repl_mark marks[2];    /* the one not in use is filled, then the index flips */
+    struct replica_link link;     /* to the primary that we follow ourselves */
     struct replica_record replicas[REPLICA_MAX];
 };
 

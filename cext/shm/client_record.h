@@ -26,6 +26,7 @@ enum client_flag { /* CLIENT LIST flags */
     CLIENT_FLAG_TRACKING = 1 << 10,
     CLIENT_FLAG_REPLICA = 1 << 11,
     CLIENT_FLAG_READONLY = 1 << 12,
+    CLIENT_FLAG_PRIMARY = 1 << 13, /* whom we follow (shm/replica_link.h) */
 };
 
 struct client_record {

@@ -98,8 +98,6 @@ struct seg_header {
     _Atomic uint64_t generation; /* instances that have served from it */
     _Atomic uint32_t clean;      /* 1 = the last instance stopped cleanly */
     _Atomic uint32_t serving;    /* 1 = loaded, commands are answered */
-    _Atomic uint32_t readonly_replica; /* 1 = expired keys wait for the primary's DEL */
-    uint32_t pad_h;
     char run_id[41];           /* 40 hex digits, INFO run_id; new for every instance */
     uint8_t pad0[7];
     uint64_t created_ms;       /* wall clock at creation of the segment */
@@ -183,5 +181,8 @@ static ALWAYS_INLINE int64_t setting(enum setting_id id)
 {
     return atomic_load_explicit(&seg()->settings[id], memory_order_relaxed);
 }
+
+/* Do we follow a primary? Then keys whose time is over wait for its DEL. */
+static ALWAYS_INLINE bool is_replica(void) { return unlikely(setting(SET_replicaof) != 0); }
 
 #endif

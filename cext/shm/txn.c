@@ -5,6 +5,7 @@
 
 #include "shm/pageheap.h"
 #include "shm/repair.h"
+#include "shm/replica_link.h"
 #include "shm/ring.h"
 #include "shm/sysop.h"
 
@@ -165,6 +166,7 @@ static void note_changes(struct txn *t, uint64_t lsn)
 uint64_t txn_commit(struct txn *t)
 {
     uint64_t lsn = 0;
+    if (unlikely(t->link_at)) link_advance(t);
     if (unlikely(t->log_len)) {
         ring_stage(t); /* may fail: nothing is committed yet */
         lsn = ring_commit();

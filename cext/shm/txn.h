@@ -78,6 +78,9 @@ struct txn {
     size_t log_len, log_cap;
     uint32_t log_frames; /* commands in log_buf */
     bool log_unit;       /* the next frame begins a unit (shm/ring.h) */
+    /* a command of the primary that we follow (shm/replica_link.h): its commit says that we have its stream up to here; 0 = it is none */
+    uint64_t link_at;
+    const uint32_t *link_db; /* selected behind it */
 };
 
 extern struct txn my_txn; /* the process's one transaction */

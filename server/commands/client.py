@@ -18,13 +18,14 @@ from shoal.engine import Call, Client
 from shoal.replies import OK, CommandError, Reply, Verbatim
 
 FLAG_MULTI, FLAG_BLOCKED, FLAG_DIRTY, FLAG_CLOSE_AFTER_REPLY, FLAG_CLOSE_ASAP, FLAG_UNIX = (1 << i for i in range(6))
-FLAG_NO_EVICT, FLAG_NO_TOUCH, FLAG_MONITOR, FLAG_PUBSUB, FLAG_TRACKING, FLAG_REPLICA, FLAG_READONLY = (
-    1 << i for i in range(6, 13)
+FLAG_NO_EVICT, FLAG_NO_TOUCH, FLAG_MONITOR, FLAG_PUBSUB, FLAG_TRACKING, FLAG_REPLICA, FLAG_READONLY, FLAG_PRIMARY = (
+    1 << i for i in range(6, 14)
 )
 
 _LETTERS = (
     (FLAG_MONITOR, b"O"),
     (FLAG_REPLICA, b"S"),
+    (FLAG_PRIMARY, b"M"),
     (FLAG_PUBSUB, b"P"),
     (FLAG_MULTI, b"x"),
     (FLAG_BLOCKED, b"b"),
@@ -98,6 +99,8 @@ def line(c: Client) -> bytes:
 
 
 def _type_of(c: Client) -> bytes:
+    if c.flags & FLAG_PRIMARY:
+        return b"master"
     if c.flags & FLAG_REPLICA and not c.flags & FLAG_MONITOR:
         return b"replica"
     return b"pubsub" if c.flags & FLAG_PUBSUB else b"normal"

@@ -399,7 +399,7 @@ def _stats(state: ServerState) -> Iterator[Field]:
 
 def _replication(state: ServerState) -> Iterator[Field]:
     config = state.config
-    yield from replication.facts(config["repl-backlog-size"], config["min-replicas-to-write"], config["min-replicas-max-lag"])
+    yield from replication.facts(config)
 
 
 def _cpu(state: ServerState) -> Iterator[Field]:

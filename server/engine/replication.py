@@ -71,3 +71,57 @@ def replicas_abandon() -> None:
 
 def replication_off() -> None:
     lib.engine_replication_off()
+
+
+LINK_NONE, LINK_CONNECT, LINK_CONNECTING, LINK_SYNC, LINK_CONNECTED = range(5)
+"""enum link_state of cext/shm/replica_link.h."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """See struct engine_link; times in milliseconds."""
+
+    state: int
+    valid: bool
+    client_id: int
+    offset: int
+    heard: int
+    down: int
+    id: str
+    target: str
+
+
+def link() -> Link:
+    r = ffi.new("struct engine_link *")
+    lib.engine_link_get(r)
+    return Link(
+        int(r.state), bool(r.valid), int(r.client_id), int(r.offset), int(r.heard_ms), int(r.down_ms), text(r.id), text(r.target)
+    )
+
+
+def link_forget() -> None:
+    """The dataset is not a primary's."""
+    lib.engine_link_forget()
+
+
+def link_close() -> None:
+    """The connection to the primary ends, whichever worker has it."""
+    lib.engine_link_close()
+
+
+def link_state(state: int) -> None:
+    lib.engine_link_state(state)
+
+
+def link_begin(replid: str, offset: int) -> None:
+    """The dataset is that of a primary's stream up to there."""
+    lib.engine_link_begin(replid.encode("latin-1"), offset)
+
+
+def link_id(replid: str) -> None:
+    lib.engine_link_id(replid.encode("latin-1"))
+
+
+def link_hand_over(fd: int, target: str) -> bool:
+    """A worker gets the connection; ours may be closed. False: none takes it now."""
+    return int(lib.engine_link_hand_over(fd, target.encode("latin-1"))) == 0

@@ -41,7 +41,7 @@ class Replicas:
         try:
             asked = engine.snapshot_begin_replicas(self.config["snapshot-preimage-memory"], self.config["dir"])
             engine.progress_begin(engine.snapshot().keys)
-            fd = _unlinked(os.fsdecode(self.config["dir"].encode("latin-1")))
+            fd = unlinked(os.fsdecode(self.config["dir"].encode("latin-1")))
             flags = FOR_REPLICAS | (COMPRESS if self.config["rdbcompression"] else 0)
             engine.rdb_save(fd, flags | (CHECKSUM if self.config["rdbchecksum"] else 0))
             engine.snapshot_end()
@@ -78,7 +78,7 @@ class Replicas:
             engine.replication_off()
 
 
-def _unlinked(folder: str) -> int:
+def unlinked(folder: str) -> int:
     """A file without a name, so that nobody's death leaves one behind."""
     try:
         return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
