@@ -61,17 +61,17 @@ def link_up(client: redis.Redis) -> None:
 
 def in_step(primary: redis.Redis, replica: redis.Redis) -> None:
     """The replica has acknowledged everything, and holds the same."""
-    primary.incr("in-step")
+    last = str(primary.incr("in-step"))
 
     def caught_up() -> bool:
-        theirs = primary.info("replication")["master_repl_offset"]
         try:
-            return bool(replica.info("replication")["slave_repl_offset"] >= theirs)
+            return bool(replica.get("in-step") == last)
         except redis.ConnectionError:
             return False
 
-    wait_until(caught_up, SYNC_SECONDS, "the same offset")
-    assert replica.get("in-step") == primary.get("in-step")
+    wait_until(caught_up, SYNC_SECONDS, "the last write is here")
+    theirs = primary.info("replication")["master_repl_offset"]
+    wait_until(lambda: replica.info("replication")["slave_repl_offset"] >= theirs, 20, "the same offset")
     assert primary.execute_command("DEBUG", "DIGEST") == replica.execute_command("DEBUG", "DIGEST")
 
 
