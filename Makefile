@@ -25,7 +25,7 @@ TESTS ?= tests
 PYTEST_ARGS ?= -q
 export SHOAL_TEST_WORKERS ?= 2
 
-.PHONY: help run build powercuts test test-c fuzz test-py test-touch test-tools lint typecheck loadtest loadtest-ui compare clean distclean conf
+.PHONY: help run build powercuts disk-faults test test-c fuzz test-py test-touch test-tools lint typecheck loadtest loadtest-ui compare clean distclean conf
 .DELETE_ON_ERROR:
 
 help:
@@ -39,6 +39,7 @@ help:
 	@echo 'make loadtest     locust, headless, with a report   make loadtest-ui   its web page'
 	@echo 'make compare      side by side with other servers, by loadtest/compare (COMPARE_ARGS=...)'
 	@echo 'make powercuts    600 power cuts for each policy of appendfsync'
+	@echo 'make disk-faults  each call on each file fails in each way, one by one (make test: some)'
 	@echo 'make conf         write shoal.conf from the settings'
 	@echo 'make clean        what was built         make distclean  also the virtual environment'
 
@@ -140,6 +141,10 @@ test-touch: test-tools
 IMAGES ?= 600
 powercuts: test-tools build
 	@SHOAL_POWER_CUTS=$(IMAGES) SHOAL_POWER_CUT_SECONDS=6 $(PY) -m pytest -s -q tests/crash/test_power_cut.py
+
+# Every row of tests/crash/disktable.py by itself, and every step of a rewrite (tests/crash/test_kill_steps.py).
+disk-faults: test-tools build
+	@SHOAL_DISK_FAULTS=all SHOAL_KILL_STEPS=all $(PY) -m pytest -q tests/crash/test_disk_failures.py tests/crash/test_kill_steps.py
 
 # Garbage over the socket (tests/fuzz) against a build with sanitizers, for FUZZ_SECONDS.
 fuzz-socket: test-tools

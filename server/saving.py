@@ -102,3 +102,7 @@ class Saving:
     def first_base_is_written(self) -> bool:
         """The log was just switched on: without its base the files do not hold the dataset."""
         return self.rewriting and bool(self.config["appendonly"]) and engine.word("log_state") != LOG_ON
+
+    def log_lacks_something(self) -> bool:
+        """Its file failed, or no base was made since: what was acknowledged is in memory only."""
+        return bool(self.config["appendonly"]) and (engine.word("log_failed") != 0 or engine.word("log_state") != LOG_ON)

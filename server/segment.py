@@ -55,10 +55,16 @@ class Record:
         return os.fstat(self.fd).st_ino
 
     def name_segment(self, segment: str) -> None:
-        """It is ours, and this folder's."""
-        data = orjson.dumps({"pid": os.getpid(), "segment": segment, "inode": self.inode()}) + b"\n"
-        os.ftruncate(self.fd, 0)
-        os.pwrite(self.fd, data, 0)
+        """It is ours, and this folder's. Written over what is there, which a full disk takes, and never shorter: a start that fails here
+        must not forget the memory that the last instance left. Raises StartError."""
+        data = orjson.dumps({"pid": os.getpid(), "segment": segment, "inode": self.inode()})
+        data = data.ljust(os.fstat(self.fd).st_size - 1, b" ") + b"\n"
+        try:
+            at = 0
+            while at < len(data):
+                at += os.pwrite(self.fd, data[at:], at)
+        except OSError as e:
+            raise StartError(f"Can't write {RECORD} in the data directory '{self.folder}': {e.strerror}") from None
 
     def remove(self) -> None:
         os.unlink(os.path.join(self.folder.encode("latin-1"), RECORD.encode()))
@@ -304,7 +310,12 @@ def _create(record: Record, parameters: Parameters) -> Segment:
     fd = memory.fd
     os.set_inheritable(fd, False)
     # Recorded first: a server killed between here and there leaves nothing that nobody knows of.
-    record.name_segment(name)
+    try:
+        record.name_segment(name)
+    except StartError:
+        os.close(fd)
+        posix_ipc.unlink_shared_memory(name)
+        raise
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         p = parameters

@@ -432,5 +432,9 @@ class Supervisor:
         engine.set_word("serving", 0)
         assert self.segment is not None
         untouched = self.segment.kept and not self.saving.loaded  # taken over, and then not even looked at: it is still all there is
-        engine.instance_end(not self.failure and not untouched)
-        self.segment.end(keep=untouched or (self.saving.loaded and (bool(self.failure) or self.config["keep-memory"])))
+        unwritten = self.saving.loaded and self.saving.log_lacks_something()
+        if unwritten:
+            log.warning("The append only file could not be written: the dataset stays in shared memory for the next start")
+        engine.instance_end(not (self.failure or untouched or unwritten))  # not clean: taken over whatever keep-memory says
+        wanted = unwritten or bool(self.failure) or self.config["keep-memory"]
+        self.segment.end(keep=untouched or (self.saving.loaded and wanted))

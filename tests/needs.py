@@ -9,9 +9,13 @@ from typing import NoReturn
 import pytest
 
 
+def in_ci() -> bool:
+    return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+
 def missing(what: str) -> NoReturn:
     """Ends the running test: failed in CI, else skipped."""
-    if os.environ.get("CI", "").lower() not in ("", "0", "false"):
+    if in_ci():
         pytest.fail(f"{what} is missing; in CI that is a failure")
     pytest.skip(f"{what} is missing")
 

@@ -276,8 +276,8 @@ class Persistence:
                 self.state.last_cow_bytes = engine.snapshot().preimage_bytes
                 engine.snapshot_end()
             os.fsync(fd)
-            os.close(fd)
-            fd = -1
+            fd, closing = -1, fd  # closed, whatever close() says
+            os.close(closing)
             os.rename(unfinished, self.path())
             _sync_folder(folder)
         except EngineError as e:

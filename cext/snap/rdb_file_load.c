@@ -49,6 +49,7 @@ static bool window_more(struct rdb_in *in, size_t need)
         ssize_t r = l->seekable ? pread(l->fd, l->buf + left, l->cap - left, (off_t)(l->base + left)) : read(l->fd, l->buf + left, l->cap - left);
         if (r < 0 && errno == EINTR) continue;
         if (r <= 0) {
+            if (r < 0) l->read_error = errno;
             l->eof = true;
             break;
         }
@@ -239,6 +240,7 @@ static int load_all(struct loader *l)
 
 static const char *reason(const struct loader *l)
 {
+    if (l->read_error) return strerror(l->read_error);
     return l->why ? l->why : l->in.why ? l->in.why : "the file ends too early, or its bytes make no sense";
 }
 

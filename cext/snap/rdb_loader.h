@@ -47,6 +47,7 @@ struct loader {
     uint32_t flags;
     struct rdb_file_info *info;
     const char *why;    /* what is wrong, if it is not bytes that are missing or make no sense */
+    int read_error;     /* errno of the disk, which counts more */
     /* what has been said of the next key */
     int64_t expire_ms, idle_s;
     int freq;

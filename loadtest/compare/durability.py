@@ -41,7 +41,7 @@ def slow_disk(folder: str, sync_ms: int) -> dict[str, str]:
         return {}
     library, faults = Path(folder, "faultdisk.so"), Path(folder, "faults")
     subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", library, FAULTDISK, "-ldl"], check=True)
-    faults.write_text(f"sync_ms={sync_ms}")
+    faults.write_bytes(f"call=sync ms={sync_ms}".encode().ljust(4096, b"\0"))
     return {"FAULTDISK": str(faults), "LD_PRELOAD": str(library)}
 
 

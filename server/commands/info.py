@@ -277,7 +277,7 @@ def _memory_check(save: save_state.SaveState) -> Iterator[Field]:
 def _appendonly(state: ServerState, save: save_state.SaveState) -> Iterator[Field]:
     on = bool(state.config["appendonly"])
     rewriting = engine.word("log_rewriting")
-    yield "aof_enabled", int(on)
+    yield "aof_enabled", int(on or engine.word("log_enabled") != 0)  # switched off: when nothing is logged any more
     yield "aof_rewrite_in_progress", int(rewriting == 1)
     yield "aof_rewrite_scheduled", int(rewriting == 2)
     yield "aof_last_rewrite_time_sec", save.aof_last_seconds

@@ -153,7 +153,11 @@ class AppendOnly:
         """Remove history, unless DEBUG has asked to keep it."""
         if self.config["aof-disable-auto-gc"]:
             return manifest
-        left, names = self.folder.drop_history(manifest)
+        try:
+            left, names = self.folder.drop_history(manifest)
+        except OSError as e:
+            log.warning(f"History files of the append only file cannot be removed ({e.strerror}): the next rewrite tries again")
+            return manifest
         for name in names:
             log.notice(f"Removing the history file {name} in the background")
         return left
@@ -255,6 +259,8 @@ class AppendOnly:
             if time.monotonic() > deadline:
                 raise EngineError("the log writer does not change files")
             time.sleep(0.002)
+        if engine.word("log_failed"):  # it has changed, but cannot open the new one
+            raise EngineError("the append only file cannot be written")
 
     def _write_base(self, base: LogFile, begun: bool = False) -> None:
         """A file beside, forced to the disk, renamed. `begun`: the snapshot is there already."""
@@ -272,6 +278,8 @@ class AppendOnly:
             self.state.aof_cow_bytes = engine.snapshot().preimage_bytes
             engine.snapshot_end()
             os.fsync(fd)
+            fd, closing = -1, fd  # closed, whatever close() says
+            os.close(closing)
             os.rename(unfinished, os.path.join(self.folder.path, base.name))
             sync_folder(self.folder.path)
         except (OSError, EngineError):
@@ -338,8 +346,10 @@ class AppendOnly:
                     return False
                 os.fsync(fd)
             finally:
-                os.close(fd)
-                os.unlink(probe)
+                try:
+                    os.close(fd)
+                finally:
+                    os.unlink(probe)
         except OSError:
             return False
         return True

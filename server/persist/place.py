@@ -77,7 +77,11 @@ class Place:
             return
         if os.path.exists(self.path(f"{name}/{first}")):
             os.unlink(self.path(f"{name}/{first}"))
-            sync_folder(self.path(name))
+            try:
+                sync_folder(self.path(name))
+            finally:
+                shutil.rmtree(self.path(name))
+            return
         shutil.rmtree(self.path(name))
 
 

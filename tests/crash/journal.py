@@ -118,7 +118,7 @@ class Writer(threading.Thread):
         try:
             call()
         except redis.ResponseError as e:
-            if not self.patient or not str(e).startswith(("MISCONF", "EXECABORT", "LOADING")):
+            if not self.patient or not any(word in str(e) for word in ("MISCONF", "EXECABORT", "LOADING")):
                 raise
             self.refused += 1
             time.sleep(0.01)

@@ -8,9 +8,7 @@ value), and the two keys of a pair are equal (no half transaction).
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import signal
 import threading
 import time
 from dataclasses import dataclass, field
@@ -19,9 +17,10 @@ from pathlib import Path
 import pytest
 import redis
 from checker import redis_accepts
-from tracing import compile_library
+from processes import end, pids
 
 from tests.conftest import ShoalServer, StartServer, wait_until
+from tests.faults import Faults
 
 WRITERS = 4
 ROUNDS = 6
@@ -72,23 +71,10 @@ class Writer(threading.Thread):
         assert a == (f"{last:012d}" * (1 + last % 40) if last else None), "a torn value"
 
 
-def pids(server: ShoalServer, kind: str) -> list[int]:
-    """Of the server's processes whose title begins so."""
-    found = []
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    for pid in children:
-        with contextlib.suppress(OSError):
-            title = Path(f"/proc/{pid}/cmdline").read_bytes().strip(b"\0").decode()
-            if title.startswith(f"shoal: {kind}"):
-                found.append(int(pid))
-    return found
-
-
 def kill(server: ShoalServer, kind: str) -> None:
     targets = pids(server, kind)
     if targets:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(random.choice(targets), signal.SIGKILL)
+        end(random.choice(targets))
 
 
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
@@ -98,12 +84,8 @@ def test_a_killed_process_loses_nothing(start_server: StartServer, fsync: str, v
 
 
 @pytest.mark.parametrize("victim", ["log writer", "mixed"])
-def test_deaths_with_several_fdatasyncs_in_flight(
-    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, victim: str
-) -> None:
-    (tmp_path / "faults").write_text("sync_ms=8 path=incr")
-    monkeypatch.setenv("LD_PRELOAD", str(compile_library("faultdisk", tmp_path)))
-    monkeypatch.setenv("FAULTDISK", str(tmp_path / "faults"))
+def test_deaths_with_several_fdatasyncs_in_flight(start_server: StartServer, faults: Faults, victim: str) -> None:
+    faults.set("call=sync ms=8 path=*.incr.aof")
     _kill_under_load(start_server, "always", victim)
 
 

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import mmap
-import os
 import struct
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-HERE = Path(__file__).parent
+from tests.preload import compile_library
+
 _WORDS = ("tracing", "count", "kill_at", "after", "all", "killed", "sync_us")
 _SIZE = 64
 
 WHO = {"log writer": b"shoal: log writ", "persistence": b"shoal: persiste", "supervisor": b"shoal-server", "": b""}
 """Names of the processes' threads, as far as Linux keeps them."""
-
-
-def compile_library(name: str, target: Path) -> Path:
-    """tests/crash/<name>.c as a preload library."""
-    library = target / f"{name}.so"
-    compiler = os.environ.get("CC", "gcc").split()[-1]
-    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, HERE / f"{name}.c", "-ldl"], check=True)
-    return library
 
 
 class Tracer:

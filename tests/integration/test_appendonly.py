@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 import redis
 
 from tests.conftest import ShoalServer, StartServer, free_port, wait_until
+from tests.faults import Faults
 from tests.needs import program, redis_server
 
 ON = ("--appendonly", "yes", "--save", "", "--enable-debug-command", "yes", "--keep-memory", "no")
@@ -256,16 +256,16 @@ def test_a_stop_waits_for_the_first_base(start_server: StartServer) -> None:
     assert again.client().dbsize() == 300000
 
 
-def test_no_cut_is_taken_while_the_disk_fails(start_server: StartServer, faults: Path) -> None:
+def test_no_cut_is_taken_while_the_disk_fails(start_server: StartServer, faults: Faults) -> None:
     server = start_server(*ON, "--appendfsync", "everysec")
     client = server.client()
-    faults.write_text("write_err=ENOSPC path=appendonlydir")
+    faults.set("call=write err=ENOSPC path=*/appendonlydir/*")
     wait_until(lambda: "MISCONF" in _try(client), what="writes are refused")
     failures = client.info("persistence")["aof_rewrites_consecutive_failures"]
     time.sleep(2.5)  # two tries
     assert client.info("persistence")["aof_rewrites_consecutive_failures"] == failures
     assert not list(server.folder.glob("appendonlydir/*probe*"))
-    faults.write_text("")
+    faults.lift()
     wait_until(lambda: _try(client) == "", 20, "writes resume")
 
 
@@ -276,11 +276,11 @@ def test_growth_rewrites_by_itself(start_server: StartServer) -> None:
     assert client.info("persistence")["aof_last_bgrewrite_status"] == "ok"
 
 
-def test_a_read_waits_for_what_it_tells_but_others_do_not(start_server: StartServer, faults: Path) -> None:
+def test_a_read_waits_for_what_it_tells_but_others_do_not(start_server: StartServer, faults: Faults) -> None:
     server = start_server(*ON, "--appendfsync", "always")
     writer, reader = server.client(), server.client()
     reader.set("other", 1)
-    faults.write_text("sync_ms=700 path=incr")
+    faults.set("call=sync ms=700 path=*.incr.aof")
     connection = writer.connection_pool.get_connection()
     connection.send_command("SET", "slow", "1")
     time.sleep(0.1)
@@ -290,23 +290,23 @@ def test_a_read_waits_for_what_it_tells_but_others_do_not(start_server: StartSer
     assert reader.get("slow") == "1"
     assert time.monotonic() - began > 0.3
     assert connection.read_response() == "OK"
-    faults.write_text("")
+    faults.lift()
 
 
-@pytest.mark.parametrize("fault", ["write_err=ENOSPC path=appendonlydir", "sync_err=EIO path=incr", "short=10 path=incr"])
-def test_a_failing_disk_refuses_writes_and_heals(start_server: StartServer, faults: Path, fault: str) -> None:
+@pytest.mark.parametrize("fault", ["call=write err=ENOSPC path=*/appendonlydir/*", "call=sync err=EIO path=*.incr.aof", "call=write short=10 path=*.incr.aof"])
+def test_a_failing_disk_refuses_writes_and_heals(start_server: StartServer, faults: Faults, fault: str) -> None:
     server = start_server(*ON, "--appendfsync", "always")
     client, other = server.client(), server.client(socket_timeout=30)
     client.set("a", 1)
-    faults.write_text(fault)
+    faults.set(fault)
     if "short" in fault:
         client.set("b", 2)  # a short write is continued
-        faults.write_text("write_err=EIO path=incr")
+        faults.set("call=write err=EIO path=*.incr.aof")
     connection = other.connection_pool.get_connection()
     connection.send_command("SET", "waits", "1")
     wait_until(lambda: client.info("persistence")["aof_last_write_status"] == "err" or "MISCONF" in _try(client))
     assert client.get("a") == "1"
-    faults.write_text("")
+    faults.lift()
     wait_until(lambda: _try(client) == "", 20, "writes resume")
     assert connection.read_response() == "OK"
     assert server.stop() == 0
@@ -314,20 +314,20 @@ def test_a_failing_disk_refuses_writes_and_heals(start_server: StartServer, faul
     assert again.client().get("waits") == "1" and again.client().get("a") == "1"
 
 
-def test_a_failing_disk_with_several_fdatasyncs_in_flight(start_server: StartServer, faults: Path) -> None:
+def test_a_failing_disk_with_several_fdatasyncs_in_flight(start_server: StartServer, faults: Faults) -> None:
     server = start_server(*ON, "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0")
     client = server.client()
-    faults.write_text("sync_ms=40 path=incr")
+    faults.set("call=sync ms=40 path=*.incr.aof")
     for i in range(4):
         client.set("slow", i)
     before = client.info("persistence")
     writers = [server.client(socket_timeout=30).connection_pool.get_connection() for _ in range(12)]
     for turn in range(8):  # at distances of a fraction of an fdatasync, so that no two wait for the same one
-        faults.write_text("sync_ms=40 path=incr" + (" sync_err=EIO" if turn > 5 else ""))
+        faults.set("call=sync ms=40 path=*.incr.aof" + (" err=EIO" if turn > 5 else ""))
         writers[turn].send_command("SET", f"w{turn}", "1")
         time.sleep(0.012)
     wait_until(lambda: client.info("persistence")["aof_last_write_status"] == "err", 20, "the failure is seen")
-    faults.write_text("")
+    faults.lift()
     wait_until(lambda: _try(client) == "", 20, "writes resume")
     assert [w.read_response() for w in writers[:6]] == ["OK"] * 6
     told = []
@@ -341,25 +341,32 @@ def test_a_failing_disk_with_several_fdatasyncs_in_flight(start_server: StartSer
     assert again.client().exists(*[f"w{turn}" for turn in range(6 + len(told))]) == 6 + len(told)
 
 
+def test_a_stop_while_the_disk_fails_keeps_what_was_acknowledged(start_server: StartServer, faults: Faults) -> None:
+    """The file lacks it, so the memory stays, whatever keep-memory says."""
+    server = start_server(*ON, "--appendfsync", "everysec")
+    client = server.client()
+    faults.set("call=write err=ENOSPC path=*/appendonlydir/*")
+    acknowledged = 0
+    with pytest.raises(redis.ResponseError, match="MISCONF"):
+        while True:
+            acknowledged = client.incr("count")
+    assert acknowledged
+    assert server.stop() == 0 and "stays in shared memory" in server.log()
+    faults.lift()
+    again = start_server(*ON, folder=server.folder)
+    client = again.client()
+    assert "Took over the memory" in again.log() and client.get("count") == str(acknowledged)
+    wait_until(lambda: _try(client) == "", 20, "writes resume")
+    assert again.stop() == 0 and "stays in shared memory" not in again.log()
+    assert start_server(*ON, folder=server.folder).client().get("count") == str(acknowledged)
+
+
 def _try(client: redis.Redis) -> str:
     try:
         client.set("try", 1)
     except redis.ResponseError as e:
         return str(e)
     return ""
-
-
-@pytest.fixture
-def faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file that makes the disk of servers started from here on slow or failing (tests/crash/faultdisk.c)."""
-    source = Path(__file__).parent.parent / "crash" / "faultdisk.c"
-    library = tmp_path / "faultdisk.so"
-    subprocess.run([os.environ.get("CC", "gcc").split()[-1], "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True)
-    file = tmp_path / "faults"
-    file.write_text("")
-    monkeypatch.setenv("LD_PRELOAD", str(library))
-    monkeypatch.setenv("FAULTDISK", str(file))
-    return file
 
 
 def test_a_rewrite_while_the_log_is_off_makes_a_base_and_logs_nothing(start_server: StartServer) -> None:

@@ -16,6 +16,7 @@ import redis
 
 from shoal.persist.backup import Place, backups, unfinished
 from tests.conftest import StartServer, wait_until
+from tests.faults import Faults
 
 LOG_ON = ("--appendonly", "yes", "--save", "")
 
@@ -166,12 +167,12 @@ def test_a_backup_that_fails_is_told(start_server: StartServer, tmp_path: Path) 
     assert client.info("persistence")["backups_consecutive_failures"] == 0
 
 
-def test_a_full_disk_leaves_nothing_behind(start_server: StartServer, faults: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_behind(start_server: StartServer, faults: Faults, tmp_path: Path) -> None:
     server = start_server(*LOG_ON, "--backup-place", "copies", "--backup-schedule", EACH_SECOND)
     client = server.client()
     client.set("a", "x" * 100_000)
     wait_until(lambda: client.info("persistence")["backups"] >= 1, 20)
-    faults.write_text("write_err=ENOSPC path=copies")
+    faults.set("call=write err=ENOSPC path=*/copies/*")
     wait_until(lambda: client.info("persistence")["backup_last_status"] == "err", 20)
     assert "No space left on device" in client.info("persistence")["backup_last_error"]
     client.set("a", "writes go on")
@@ -182,7 +183,7 @@ def test_a_full_disk_leaves_nothing_behind(start_server: StartServer, faults: Pa
     assert (server.folder / "copies").stat().st_mode & 0o777 == 0o750
     refused = tool("-p", str(server.port), "backup", tmp_path / "copies")
     assert refused.returncode == 2 and "No space left on device" in refused.stderr and Place(str(tmp_path / "copies")).folders() == []
-    faults.write_text("")
+    faults.lift()
     client.config_set("backup-schedule", EACH_SECOND)
     wait_until(lambda: client.info("persistence")["backup_last_status"] == "ok", 20)
 

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from tests.conftest import ShoalServer, StartServer, free_port, wait_until
+from tests.faults import Faults
 
 SOME = {
     "text": "a value",
@@ -390,13 +391,13 @@ def test_unfinished_files_do_not_stay(start_server: StartServer) -> None:
     assert not list(server.folder.glob("temp-*.rdb"))
 
 
-def test_the_spill_file_on_a_full_disk(start_server: StartServer, faults: Path) -> None:
+def test_the_spill_file_on_a_full_disk(start_server: StartServer, faults: Faults) -> None:
     """Pre-images that find no room end the save; no writer fails, and the next save is good. Also: MISCONF only with save points."""
     server = start_server("--save", "", "--snapshot-preimage-memory", "1mb", "--rdb-key-save-delay", "100")
     client = server.client()
     names = [f"key:{i}" for i in range(20_000)]
     client.mset(dict.fromkeys(names, "a" * 1000))
-    faults.write_text("write_err=ENOSPC path=/#")  # a file without a name
+    faults.set("call=write err=ENOSPC path=*/#*")  # a file without a name
     client.bgsave()
     began = time.monotonic()
     for i in range(0, len(names), 500):
@@ -411,7 +412,7 @@ def test_the_spill_file_on_a_full_disk(start_server: StartServer, faults: Path) 
     wait_until(lambda: _refused(client), 10, "MISCONF")
     client.config_set("stop-writes-on-bgsave-error", "no")
     assert not _refused(client)
-    faults.write_text("")
+    faults.lift()
     client.config_set("rdb-key-save-delay", "0")
     before = digest(client)
     client.save()
