@@ -19,6 +19,7 @@
 
 #define SLOW_US 500          /* an fdatasync that takes less is not worth another lane, nor waiting for company */
 #define LINGER_MOST_US 2000
+#define APART_US 80          /* between two beginnings, for each record of a share: those whom one releases are back before the next releases others */
 #define CROWD_BEGINS 128u    /* the most records that waited or were in flight in the last so many beginnings are the crowd */
 #define MISSED_MOST 4u       /* expectations that fail so often in a row */
 #define MISSED_REST 64u      /* are given up for so many batches */
@@ -122,7 +123,12 @@ bool log_lane_free(uint64_t next, uint64_t last, int64_t *until_us, uint64_t *wa
     int64_t lingers = lanes.took_us < SLOW_US || lanes.quiet ? 0 : lanes.released_us + MIN(lanes.took_us / 4, LINGER_MOST_US);
     *until_us = MAX(spaced, lingers);
     *wake_lsn = next - 1 + share;
-    if (lanes.came || clock_mono_us() >= *until_us) return true;
+    int64_t now = clock_mono_us(), apart = lanes.count ? lanes.begun_us + MIN(share * APART_US, lanes.took_us / (usable + 1)) : 0;
+    if (now >= apart && (lanes.came || now >= *until_us)) return true;
+    if (now < apart && (lanes.came || apart > *until_us)) {
+        *until_us = apart;
+        *wake_lsn = UINT64_MAX;
+    }
     lanes.waited = true;
     return false;
 }

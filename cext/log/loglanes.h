@@ -15,7 +15,7 @@
  *
  * When to begin: each fdatasync costs the processor some 50 us, and small batches help nobody. On a fast disk (SLOW_US) there is one lane, which
  * begins when there is anything. On a slow one, `crowd` is the most records that lately were in flight or waited; a lane begins when its share of
- * them has come, or all that are not in flight. It does not wait longer than until the lanes are evenly spaced, and a fraction of an fdatasync
+ * them has come, or all that are not in flight, and not right behind another, since those whom both release would be in each other's way. It does not wait longer than until the lanes are evenly spaced, and a fraction of an fdatasync
  * has passed since the last one released its clients, who come back in a moment. What was waited for in vain several times is not for a while.
  *
  * Private memory. Death: the threads die with the process; what was not published is forced by the heir before it publishes anything.
@@ -35,7 +35,7 @@ void log_pen_drop(void);
 /* ---- with the pen ---- */
 
 /* May an fdatasync for the records from LSN `next` on begin now, of which those up to `last` are given out? If not: until when to wait (monotonic
- * microseconds), and for which LSN to be given out; *wake_lsn 0: all lanes are in use. */
+ * microseconds), and for which LSN to be given out (UINT64_MAX: none); *wake_lsn 0: all lanes are in use. */
 bool log_lane_free(uint64_t next, uint64_t last, int64_t *until_us, uint64_t *wake_lsn);
 /* Forces what was written up to `lsn`, `records` of them new; puts the pen down meanwhile. Publishes and wakes whom that releases. */
 void log_lane_sync(uint64_t lsn, uint32_t records);
