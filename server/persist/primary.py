@@ -65,6 +65,7 @@ class Primary:
             engine.link_close()
             return
         if not target:
+            self.target = ""
             if link.state != engine.LINK_NONE:
                 engine.link_state(engine.LINK_NONE)
             return
@@ -93,7 +94,7 @@ class Primary:
                 raise LinkError("Timeout connecting to the MASTER, or receiving from it")
         except StopIteration:
             self._end()
-        except (OSError, LinkError, engine.EngineError) as e:
+        except (OSError, UnicodeError, LinkError, engine.EngineError) as e:  # UnicodeError: a host that is no name
             log.warning(f"No link to MASTER {self.target}: {e}")
             self._end()
             engine.link_state(engine.LINK_CONNECT)
@@ -195,7 +196,7 @@ class Primary:
             if words and len(words[0]) == len(link.id):
                 engine.link_id(words[0])
             log.notice("MASTER <-> REPLICA sync: Master accepted a Partial Resynchronization.")
-        elif answer == "+FULLRESYNC" and len(words) == 2 and words[1].isdigit():
+        elif answer == "+FULLRESYNC" and len(words) == 2 and _is_number(words[1]):
             log.notice(f"Full resync from master: {words[0]}:{words[1]}")
             engine.link_state(engine.LINK_SYNC)
             yield from self._full(words[0], int(words[1]))
@@ -212,7 +213,7 @@ class Primary:
         try:
             if said[0].startswith("$EOF:") and len(said[0]) == 5 + _MARK:
                 yield from self._until_mark(fd, said[0][5:].encode())
-            elif said[0].startswith("$") and said[0][1:].isdigit():
+            elif said[0].startswith("$") and _is_number(said[0][1:]):
                 yield from self._bytes(fd, int(said[0][1:]))
             else:
                 raise LinkError(f"MASTER aborted replication with an error: {said[0]}")
@@ -252,6 +253,10 @@ class Primary:
             if got is None or n % _PIECES == 0:
                 yield READ
         os.ftruncate(fd, size - _MARK)
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= 18
 
 
 def _write(fd: int, data: bytes) -> None:

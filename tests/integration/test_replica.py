@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -341,3 +343,42 @@ def test_no_replicas_of_a_replica(start_peer: StartPeer, start_server: StartServ
     client = follow(start_server(), primary)
     with pytest.raises(redis.ResponseError, match="does not serve replicas while it is a replica"):
         client.execute_command("PSYNC", "?", "-1")
+
+
+# --- wrong primaries --------------------------------------------------------------------------------------------------
+
+REPLIES = (
+    b"",
+    b"\0\xff\xfe nonsense\r\n",
+    b"x" * 5000,
+    b"-ERR what\r\n",
+    b"+PONG\r\n+OK\r\n+OK\r\n+FULLRESYNC\r\n",
+    b"+PONG\r\n+OK\r\n+OK\r\n+FULLRESYNC " + b"a" * 40 + b" 99999999999999999999999\r\n$5\r\nhello",
+    b"+PONG\r\n+OK\r\n+OK\r\n+FULLRESYNC " + b"a" * 40 + b" 1\r\n$\xb2\r\n",
+    b"+PONG\r\n+OK\r\n+OK\r\n+FULLRESYNC " + b"a" * 40 + b" 1\r\n$9999999999\r\nREDIS",
+    b"+PONG\r\n+OK\r\n+OK\r\n+FULLRESYNC " + b"a" * 40 + b" 1\r\n$20\r\nREDIS0010 is not this",
+    b"+PONG\r\n+OK\r\n+OK\r\n+CONTINUE\r\n*1\r\n$-7\r\n\0\0",
+)
+
+
+def test_nonsense_from_the_primary(start_server: StartServer) -> None:
+    server = start_server()
+    client = server.client()
+    client.set("k", "v")
+    keeper = pid_of(client, "persistence")
+    for reply in REPLIES:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(20)
+            client.execute_command("REPLICAOF", "127.0.0.1", listener.getsockname()[1])
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(ConnectionError):
+                connection.sendall(reply)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    continue
+            client.execute_command("REPLICAOF", "NO", "ONE")
+    client.execute_command("REPLICAOF", "a..b", 1)
+    wait_until(lambda: "No link to MASTER a..b" in server.log(), 20, "a host that is no name")
+    client.execute_command("REPLICAOF", "NO", "ONE")
+    assert client.set("k", "v2") and client.get("k") == "v2"
+    assert pid_of(client, "persistence") == keeper and "ended by" not in server.log()
