@@ -23,6 +23,7 @@
 #define NAP_MS_SYNC 100 /* appendfsync always: producers wake us */
 #define NAP_MS_BUSY 5   /* else we look by ourselves */
 #define NAP_MS_IDLE 25
+#define NAP_MS_OFF 100  /* the log is off: nothing can come but a message, and those are read as often */
 #define IDLE_ROUNDS 100u
 #define UNPUBLISHED_US 50 /* for a record whose LSN is taken but which is not published yet */
 #define SYNC_EVERY_US 800000 /* everysec: with a batch on its way and an fdatasync of 0.2 s nothing older than a second is lost */
@@ -208,9 +209,16 @@ static void finish_off(void)
 
 /* ---- the loop ---- */
 
+static int64_t nap_ms(void)
+{
+    if (setting(SET_appendfsync) == FSYNC_ALWAYS) return NAP_MS_SYNC;
+    if (w.idle <= IDLE_ROUNDS) return NAP_MS_BUSY;
+    return log_file.fd < 0 && atomic_load_explicit(&seg()->log_state, memory_order_acquire) == LOG_OFF ? NAP_MS_OFF : NAP_MS_IDLE;
+}
+
 static void nap(int64_t until_us)
 {
-    int64_t ms = setting(SET_appendfsync) == FSYNC_ALWAYS ? NAP_MS_SYNC : w.idle > IDLE_ROUNDS ? NAP_MS_IDLE : NAP_MS_BUSY;
+    int64_t ms = nap_ms();
     int64_t us = MIN(MIN(ms * 1000, replfeed_nap_us(w.idle > IDLE_ROUNDS)), until_us - clock_mono_us());
     if (log_failed()) us = MIN(us, 20000);
     if (w.wanted_lsn) us = MIN(us, w.until_us - clock_mono_us());
