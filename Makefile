@@ -25,7 +25,7 @@ TESTS ?= tests
 PYTEST_ARGS ?= -q
 export SHOAL_TEST_WORKERS ?= 2
 
-.PHONY: help run build powercuts disk-faults test test-c fuzz test-py test-touch test-tools lint typecheck loadtest loadtest-ui compare clean distclean conf
+.PHONY: help run build powercuts disk-faults deaths test test-c fuzz test-py test-touch test-tools lint typecheck loadtest loadtest-ui compare clean distclean conf
 .DELETE_ON_ERROR:
 
 help:
@@ -40,6 +40,7 @@ help:
 	@echo 'make compare      side by side with other servers, by loadtest/compare (COMPARE_ARGS=...)'
 	@echo 'make powercuts    600 power cuts for each policy of appendfsync'
 	@echo 'make disk-faults  each call on each file fails in each way, one by one (make test: some)'
+	@echo 'make deaths       processes of every kind die at random under load, DEATH_SECONDS for each of four cases'
 	@echo 'make conf         write shoal.conf from the settings'
 	@echo 'make clean        what was built         make distclean  also the virtual environment'
 
@@ -145,6 +146,11 @@ powercuts: test-tools build
 # Every row of tests/crash/disktable.py by itself, and every step of a rewrite (tests/crash/test_kill_steps.py).
 disk-faults: test-tools build
 	@SHOAL_DISK_FAULTS=all SHOAL_KILL_STEPS=all $(PY) -m pytest -q tests/crash/test_disk_failures.py tests/crash/test_kill_steps.py
+
+# Processes of every kind die at random moments, under load: DEATH_SECONDS with always and everysec, two and four workers.
+DEATH_SECONDS ?= 600
+deaths: test-tools build
+	@SHOAL_DEATH_SECONDS=$(DEATH_SECONDS) $(PY) -m pytest -s -q tests/crash/test_random_deaths.py
 
 # Garbage over the socket (tests/fuzz) against a build with sanitizers, for FUZZ_SECONDS.
 fuzz-socket: test-tools
