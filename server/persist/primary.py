@@ -16,7 +16,7 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 from shoal import engine, log
 from shoal.config import Config
@@ -30,7 +30,7 @@ _MARK = 40
 """Bytes of the text that ends a file whose length was not known."""
 
 READ, WRITE = "r", "w"
-Steps = Iterator[str]
+Steps = Generator[str, None, None]
 """Each step says what it waits for."""
 
 
@@ -102,7 +102,7 @@ class Primary:
 
     def _end(self) -> None:
         if self.steps is not None:
-            self.steps.close()  # type: ignore[attr-defined]
+            self.steps.close()
         self.steps = None
         if self.socket is not None:
             self.socket.close()

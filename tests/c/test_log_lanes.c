@@ -74,6 +74,16 @@ static uint32_t commit_in_flight(void)
 
 static void let_go(uint32_t call, int end) { atomic_store(&disk->ends[call], end); }
 
+static void start_writer(void)
+{
+    writer = fork();
+    if (writer) return;
+    slot_acquire(5, SLOT_WORKER);
+    txn_init(&my_txn);
+    logwriter_begin(folder, "a.aof");
+    for (;;) logwriter_run(50);
+}
+
 /* A writer whose disk is slow enough to use all lanes, with `held` fdatasyncs in flight: calls[0..held), LSNs from *before + 1 on. */
 static void begin(uint32_t held, uint32_t calls[], uint64_t *before)
 {
@@ -86,13 +96,7 @@ static void begin(uint32_t held, uint32_t calls[], uint64_t *before)
     CHECK(fd >= 0);
     close(fd);
     logwriter_resume(1, 0, 0);
-    writer = fork();
-    if (!writer) {
-        slot_acquire(5, SLOT_WORKER);
-        txn_init(&my_txn);
-        logwriter_begin(folder, "a.aof");
-        for (;;) logwriter_run(50);
-    }
+    start_writer();
     disk->slow_us = 6000;
     for (int i = 0; i < 20; i++) {
         commit();
@@ -209,13 +213,7 @@ static void the_heir_forces_what_was_in_flight(void)
     waitpid(writer, &status, 0);
     CHECK_EQ(atomic_load(&seg()->durable_lsn), before);
     disk->holds = 0;
-    writer = fork();
-    if (!writer) {
-        slot_acquire(5, SLOT_WORKER);
-        txn_init(&my_txn);
-        logwriter_begin(folder, "a.aof");
-        for (;;) logwriter_run(50);
-    }
+    start_writer();
     until_true(durable_is, before + LOG_LANES);
     CHECK(disk->calls > calls[LOG_LANES - 1] + 1);
     int fd = open(path, O_RDONLY);

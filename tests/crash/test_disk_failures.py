@@ -427,7 +427,7 @@ def test_the_table_has_no_empty_row() -> None:
 
 def test_no_call_of_the_engine_goes_past_the_faults(faults: Faults) -> None:
     """What the C module imports of libc's calls on files, the library stands before."""
-    from shoal import _engine  # type: ignore[attr-defined]
+    from shoal import _engine  # type: ignore[attr-defined]  # built from cext: mypy has no stub of it
 
     named = re.compile(
         r"\b(_*(open|creat|fopen|p?write|p?writev|p?read|p?readv|f?data?sync|fsync|f?truncate|f?allocate|posix_fallocate|rename|unlink|link|mkdir|"
